@@ -1,0 +1,83 @@
+//! One client path in every deployment: a boxed tower service, which is a connection over TCP in a cluster and the server's own routes in
+//! one process.
+
+use std::{
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use http::{Request, Response};
+use tonic::{body::Body, transport::Endpoint};
+use tower::{BoxError, Service, ServiceExt, util::BoxCloneSyncService};
+
+/// The longest that a call may take to its response headers, over TCP and in one process alike.
+pub const DEADLINE: Duration = Duration::from_secs(10);
+
+/// How long a connection may take to open.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What a generated client stands on: `UserServiceClient::new(channel.clone())`.
+#[derive(Clone, Debug)]
+pub struct Channel(BoxCloneSyncService<Request<Body>, Response<Body>, BoxError>);
+
+impl Channel {
+    /// Connects over TCP when the first call is made, and again whenever the connection is lost.
+    ///
+    /// # Errors
+    /// When `uri` is not an absolute `http` or `https` URI.
+    pub fn connect(uri: &str) -> Result<Self, tonic::transport::Error> {
+        let channel = Endpoint::from_shared(uri.to_owned())?
+            .connect_timeout(CONNECT_TIMEOUT)
+            .http2_keep_alive_interval(Duration::from_secs(10))
+            .keep_alive_timeout(Duration::from_secs(5))
+            .keep_alive_while_idle(true)
+            .tcp_nodelay(true)
+            .connect_lazy();
+        Ok(Self::new(channel))
+    }
+
+    /// Calls `routes` in this process. Extensions of the request are dropped on the way in, as a wire would drop them.
+    #[must_use]
+    pub fn in_process(routes: tonic::service::Routes) -> Self {
+        Self::new(routes.map_request(|request: Request<Body>| {
+            let (mut parts, body) = request.into_parts();
+            parts.extensions = http::Extensions::new();
+            Request::from_parts(parts, body)
+        }))
+    }
+
+    /// Puts `layer` around every call.
+    #[must_use]
+    pub fn layered<L, S>(self, layer: L) -> Self
+    where
+        L: tower::Layer<Self, Service = S>,
+        S: Service<Request<Body>, Response = Response<Body>> + Clone + Send + Sync + 'static,
+        S::Error: Into<BoxError>,
+        S::Future: Send,
+    {
+        Self(BoxCloneSyncService::new(layer.layer(self).map_err(Into::into)))
+    }
+
+    fn new<S>(service: S) -> Self
+    where
+        S: Service<Request<Body>, Response = Response<Body>> + Clone + Send + Sync + 'static,
+        S::Error: Into<BoxError> + Send + Sync,
+        S::Future: Send,
+    {
+        Self(BoxCloneSyncService::new(tower::timeout::Timeout::new(service, DEADLINE)))
+    }
+}
+
+impl Service<Request<Body>> for Channel {
+    type Response = Response<Body>;
+    type Error = BoxError;
+    type Future = futures::future::BoxFuture<'static, Result<Response<Body>, BoxError>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        self.0.call(request)
+    }
+}

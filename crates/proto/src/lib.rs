@@ -1,0 +1,44 @@
+//! The wire: code generated from `proto/`, its descriptor set, and the one kind of channel that every client uses. No logic.
+
+pub mod channel;
+
+pub use channel::Channel;
+
+/// Every message and service, encoded as a `google.protobuf.FileDescriptorSet`, for reflection and for tests that walk them.
+pub const DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptor_set.bin"));
+
+/// `rollcall.api_keys`: keys, their exchange for tokens, revocations.
+pub mod api_keys {
+    /// Version 1.
+    pub mod v1 {
+        #![allow(
+            missing_docs,
+            unreachable_pub,
+            clippy::all,
+            clippy::too_many_lines,
+            clippy::allow_attributes_without_reason,
+            clippy::wildcard_imports,
+            reason = "generated"
+        )]
+        include!(concat!(env!("OUT_DIR"), "/rollcall.api_keys.v1.rs"));
+        include!(concat!(env!("OUT_DIR"), "/rollcall.api_keys.v1.serde.rs"));
+    }
+}
+
+/// `rollcall.identity`: tenants, users, groups, roles.
+pub mod identity {
+    /// Version 1.
+    pub mod v1 {
+        #![allow(
+            missing_docs,
+            unreachable_pub,
+            clippy::all,
+            clippy::too_many_lines,
+            clippy::allow_attributes_without_reason,
+            clippy::wildcard_imports,
+            reason = "generated"
+        )]
+        include!(concat!(env!("OUT_DIR"), "/rollcall.identity.v1.rs"));
+        include!(concat!(env!("OUT_DIR"), "/rollcall.identity.v1.serde.rs"));
+    }
+}
