@@ -1,0 +1,105 @@
+//! SQLite or PostgreSQL behind one door: opening, migrating, reading, and the one way to write.
+//!
+//! A write is a piece of work that is handed to [`Database::write`]; nothing else begins a transaction. On PostgreSQL it is a transaction of
+//! its own. On SQLite the waiting works run together in one transaction, each in a savepoint, so that many share one flush to disk. On both the
+//! caller hears of success only after the commit is durable.
+
+mod location;
+mod migrate;
+mod queue;
+#[cfg(feature = "testing")]
+pub mod testing;
+mod write;
+
+use std::time::Duration;
+
+use sea_orm::{ConnectOptions, DatabaseConnection, DbErr};
+use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+
+pub use location::{InvalidLocation, Location};
+pub use migrate::MigrateError;
+pub use write::Error;
+
+/// How many connections read from SQLite at once.
+const SQLITE_READERS: u32 = 8;
+/// How many connections one service opens to PostgreSQL.
+const POSTGRES_CONNECTIONS: u32 = 16;
+/// How long a caller waits for a connection.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long SQLite waits for another process that writes.
+const SQLITE_BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// The longest statement on PostgreSQL. A caller has given up before.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// An open database of one service.
+#[derive(Clone, Debug)]
+pub struct Database {
+    read: DatabaseConnection,
+    writer: Writer,
+}
+
+#[derive(Clone, Debug)]
+enum Writer {
+    /// SQLite has one writer: works queue for it.
+    Queue(queue::Queue),
+    /// PostgreSQL takes many at once.
+    Pool(DatabaseConnection),
+}
+
+impl Database {
+    /// Opens the database. On PostgreSQL everything of the service lives in the schema `service`; on SQLite in the file alone.
+    ///
+    /// # Errors
+    /// When it cannot be reached or created.
+    pub async fn open(location: &Location, service: &'static str) -> Result<Self, DbErr> {
+        match location {
+            Location::Sqlite(path) => {
+                // The writer first: it creates the file, which a read-only connection cannot.
+                let writer = connect(sqlite(path, 1, false)).await?;
+                let read = connect(sqlite(path, SQLITE_READERS, true)).await?;
+                Ok(Self { read, writer: Writer::Queue(queue::Queue::start(writer)) })
+            }
+            Location::Postgres(url) => {
+                let mut options = ConnectOptions::new(secrecy::ExposeSecret::expose_secret(url).to_owned());
+                options
+                    .set_schema_search_path(service)
+                    .set_application_name(format!("rollcall-{service}"))
+                    .statement_timeout(STATEMENT_TIMEOUT)
+                    .max_connections(POSTGRES_CONNECTIONS);
+                let pool = connect(options).await?;
+                Ok(Self { read: pool.clone(), writer: Writer::Pool(pool) })
+            }
+        }
+    }
+
+    /// The connection for reads. On SQLite it cannot write.
+    #[must_use]
+    pub const fn read(&self) -> &DatabaseConnection {
+        &self.read
+    }
+}
+
+async fn connect(mut options: ConnectOptions) -> Result<DatabaseConnection, DbErr> {
+    options.acquire_timeout(ACQUIRE_TIMEOUT).sqlx_logging(false);
+    sea_orm::Database::connect(options).await
+}
+
+fn sqlite(path: &std::path::Path, connections: u32, read_only: bool) -> ConnectOptions {
+    let path = path.to_owned();
+    // The URL only chooses the driver; the path is set below, where no character of it can be misread.
+    let mut options = ConnectOptions::new("sqlite::memory:");
+    options.max_connections(connections).min_connections(1).map_sqlx_sqlite_opts(move |options| {
+        let options = options
+            .in_memory(false)
+            .shared_cache(false)
+            .filename(&path)
+            .busy_timeout(SQLITE_BUSY_TIMEOUT)
+            .foreign_keys(true);
+        if read_only {
+            options.read_only(true)
+        } else {
+            options.create_if_missing(true).journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full)
+        }
+    });
+    options
+}
