@@ -1,0 +1,55 @@
+//! Why identity refuses. Each variant is something that a caller can act on differently.
+
+use std::borrow::Cow;
+
+/// A field whose value cannot be stored.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{field} {problem}")]
+pub(crate) struct InvalidField {
+    /// The field's path.
+    pub(crate) field: Cow<'static, str>,
+    /// What is wrong, to follow the field's name.
+    pub(crate) problem: Cow<'static, str>,
+}
+
+impl InvalidField {
+    pub(crate) fn new(field: impl Into<Cow<'static, str>>, problem: impl Into<Cow<'static, str>>) -> Self {
+        Self { field: field.into(), problem: problem.into() }
+    }
+}
+
+/// Why a call is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("no such {0}")]
+    NotFound(&'static str),
+    #[error(transparent)]
+    InvalidField(#[from] InvalidField),
+    #[error("{field} cannot be filtered so: {problem}")]
+    UnsupportedFilter { field: String, problem: Cow<'static, str> },
+    /// Another live user has the name.
+    #[error("the user name is taken{}", by(.holder))]
+    UserNameTaken { holder: Option<String> },
+    /// Another live group has the name.
+    #[error("the group's display name is taken{}", by(.holder))]
+    GroupNameTaken { holder: Option<String> },
+    #[error("the tenant's name is taken")]
+    TenantNameTaken,
+    #[error("the stored version is {stored}")]
+    VersionMismatch { stored: i64 },
+    #[error("no user has ever had these ids: {}", .ids.join(", "))]
+    UnknownMembers { ids: Vec<String> },
+    #[error("these are ids of groups, and groups cannot be members: {}", .ids.join(", "))]
+    NestedGroups { ids: Vec<String> },
+    #[error("provisioning is off for this tenant")]
+    ProvisioningOff,
+    #[error("provisioning is paused for this tenant")]
+    ProvisioningPaused,
+    /// The database failed. The cause is logged where it happened.
+    #[error("the store does not answer")]
+    StoreUnavailable,
+}
+
+fn by(holder: &Option<String>) -> String {
+    holder.as_ref().map_or_else(String::new, |id| format!(" by {id}"))
+}

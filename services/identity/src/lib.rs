@@ -1,0 +1,97 @@
+//! **identity** holds tenants, users, groups, memberships and roles, and answers for them over gRPC. It knows nothing of SCIM, and it checks
+//! the token of every call itself.
+
+mod domain;
+mod rpc;
+mod store;
+
+use authn::Authenticator;
+use database::{Database, Location, MigrateError};
+use tonic::service::RoutesBuilder;
+
+use crate::{domain::TenantName, rpc::Rpc, store::Store};
+
+/// The name of the service: of its schema on PostgreSQL, and of its file on SQLite.
+pub const SERVICE: &str = "identity";
+
+/// What identity needs to start.
+#[derive(Debug)]
+pub struct Config {
+    /// Where its database is.
+    pub location: Location,
+    /// What to do about the schema.
+    pub schema: Schema,
+}
+
+/// What a starting process does about the schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Schema {
+    /// Bring it up to date.
+    Migrate,
+    /// Refuse to start unless it is up to date.
+    Check,
+}
+
+/// Why identity cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The database cannot be opened.
+    #[error("the identity database cannot be opened")]
+    Open(#[source] sea_orm::DbErr),
+    /// Its schema cannot be used.
+    #[error("the identity database cannot be used")]
+    Schema(#[source] MigrateError),
+}
+
+/// Why a tenant could not be made.
+#[derive(Debug, thiserror::Error)]
+#[error("tenant {name} cannot be made: {problem}")]
+pub struct TenantError {
+    name: String,
+    problem: String,
+}
+
+/// The service.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    store: Store,
+}
+
+impl Identity {
+    /// Opens the database.
+    ///
+    /// # Errors
+    /// When the database cannot be opened or its schema cannot be used.
+    pub async fn open(config: Config) -> Result<Self, OpenError> {
+        let database = Database::open(&config.location, SERVICE).await.map_err(OpenError::Open)?;
+        match config.schema {
+            Schema::Migrate => database.migrate::<store::Migrator>(SERVICE).await,
+            Schema::Check => database.check_migrated::<store::Migrator>().await,
+        }
+        .map_err(OpenError::Schema)?;
+        Ok(Self { store: Store::new(database) })
+    }
+
+    /// Adds every gRPC service of identity, each behind the check of its callers.
+    pub fn add_services(&self, routes: &mut RoutesBuilder, authenticator: &Authenticator) {
+        Rpc::new(self.store.clone()).add_services(routes, authenticator);
+    }
+
+    /// Makes the tenant `name` unless there is one.
+    ///
+    /// # Errors
+    /// When `name` is no tenant's name or the database fails.
+    pub async fn ensure_tenant(&self, name: &str) -> Result<(), TenantError> {
+        let refused = |problem: String| TenantError { name: name.to_owned(), problem };
+        let parsed = TenantName::parse(name).map_err(|error| refused(error.to_string()))?;
+        match self.store.create_tenant("operator:start", "start", parsed).await {
+            Ok(_) | Err(domain::Error::TenantNameTaken) => Ok(()),
+            Err(error) => Err(refused(error.to_string())),
+        }
+    }
+
+    /// Whether the database answers, for readiness.
+    pub async fn ready(&self) -> bool {
+        self.store.ready().await
+    }
+}

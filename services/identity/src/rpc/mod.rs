@@ -1,0 +1,55 @@
+//! gRPC: from the wire to the domain, and back.
+
+mod access;
+mod audit;
+mod call;
+mod filters;
+mod groups;
+mod paging;
+mod profile;
+mod roles;
+mod status;
+mod tenants;
+mod users;
+
+use authn::{Authenticator, grpc::Layer};
+use proto::identity::v1::{
+    audit_service_server::AuditServiceServer, group_service_server::GroupServiceServer,
+    role_service_server::RoleServiceServer, tenant_service_server::TenantServiceServer,
+    user_service_server::UserServiceServer,
+};
+use tonic::service::RoutesBuilder;
+use tower::Layer as _;
+
+use crate::store::Store;
+
+/// The largest request: a group's change that names [`crate::domain::MEMBER_IDS_MAX`] ids, with room to spare.
+const REQUEST_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// The largest answer: a page of 1,000 users with long profiles. Over TCP a client must allow it too.
+const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Every service of identity over one store.
+#[derive(Clone, Debug)]
+pub(crate) struct Rpc {
+    store: Store,
+}
+
+impl Rpc {
+    pub(crate) const fn new(store: Store) -> Self {
+        Self { store }
+    }
+
+    /// Adds every service, each behind the check of its callers.
+    pub(crate) fn add_services(&self, routes: &mut RoutesBuilder, authenticator: &Authenticator) {
+        let guard = Layer::new(authenticator.clone(), access::table());
+        macro_rules! add {
+            ($($server:ident),*) => {$(
+                let server = $server::new(self.clone())
+                    .max_decoding_message_size(REQUEST_BYTES_MAX)
+                    .max_encoding_message_size(ANSWER_BYTES_MAX);
+                routes.add_service(guard.layer(server));
+            )*};
+        }
+        add!(AuditServiceServer, GroupServiceServer, RoleServiceServer, TenantServiceServer, UserServiceServer);
+    }
+}

@@ -1,0 +1,120 @@
+//! The one mapping from why identity refuses to a gRPC status.
+
+use std::collections::HashMap;
+
+use proto::identity::v1::ErrorReason;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+use crate::domain::{Error, InvalidField};
+
+/// The domain of the reasons, as `google.rpc.ErrorInfo` asks for one.
+const DOMAIN: &str = "identity.rollcall";
+/// How many ids a status names.
+const IDS_NAMED_MAX: usize = 50;
+/// The longest text of one id in a status: a UUID's. A caller may send anything as an id.
+const ID_NAMED_CHARACTERS_MAX: usize = 36;
+
+impl From<Error> for Status {
+    fn from(error: Error) -> Self {
+        let (code, reason, metadata) = parts(&error);
+        let message = match &error {
+            // The ids stand in the metadata, once: a status travels in headers, which have a bound.
+            Error::UnknownMembers { ids } => format!("{} of the ids named as members are no user's", ids.len()),
+            Error::NestedGroups { ids } => format!("{} of the ids named as members are groups'", ids.len()),
+            other => other.to_string(),
+        };
+        let metadata: HashMap<String, String> =
+            metadata.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+        let details = ErrorDetails::with_error_info(reason.as_str_name(), DOMAIN, metadata);
+        Self::with_error_details(code, message, details)
+    }
+}
+
+fn parts(error: &Error) -> (Code, ErrorReason, Vec<(&'static str, String)>) {
+    match error {
+        Error::NotFound(_) => (Code::NotFound, ErrorReason::NotFound, vec![]),
+        Error::InvalidField(InvalidField { field, .. }) => {
+            (Code::InvalidArgument, ErrorReason::InvalidField, vec![("field", field.to_string())])
+        }
+        Error::UnsupportedFilter { field, .. } => {
+            (Code::InvalidArgument, ErrorReason::UnsupportedFilter, vec![("field", field.clone())])
+        }
+        Error::UserNameTaken { holder } => (Code::AlreadyExists, ErrorReason::UserNameTaken, held_by(holder)),
+        Error::GroupNameTaken { holder } => (Code::AlreadyExists, ErrorReason::GroupNameTaken, held_by(holder)),
+        Error::TenantNameTaken => (Code::AlreadyExists, ErrorReason::TenantNameTaken, vec![]),
+        Error::VersionMismatch { stored } => {
+            (Code::Aborted, ErrorReason::VersionMismatch, vec![("version", stored.to_string())])
+        }
+        Error::UnknownMembers { ids } => (Code::InvalidArgument, ErrorReason::UnknownMember, ids_refused(ids)),
+        Error::NestedGroups { ids } => (Code::InvalidArgument, ErrorReason::NestedGroup, ids_refused(ids)),
+        Error::ProvisioningOff => (Code::FailedPrecondition, ErrorReason::ProvisioningOff, vec![]),
+        Error::ProvisioningPaused => (Code::FailedPrecondition, ErrorReason::ProvisioningPaused, vec![]),
+        Error::StoreUnavailable => (Code::Unavailable, ErrorReason::StoreUnavailable, vec![]),
+    }
+}
+
+fn held_by(holder: &Option<String>) -> Vec<(&'static str, String)> {
+    holder.iter().map(|id| ("holder", id.clone())).collect()
+}
+
+fn ids_refused(ids: &[String]) -> Vec<(&'static str, String)> {
+    vec![("ids", named(ids)), ("count", ids.len().to_string())]
+}
+
+fn named(ids: &[String]) -> String {
+    let short = |id: &String| id.chars().take(ID_NAMED_CHARACTERS_MAX).collect::<String>();
+    ids.iter().take(IDS_NAMED_MAX).map(short).collect::<Vec<_>>().join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_refusal_has_its_code_and_reason() {
+        let errors = [
+            Error::NotFound("user"),
+            Error::InvalidField(InvalidField::new("user_name", "must not be empty")),
+            Error::UnsupportedFilter { field: "nick_name".into(), problem: "no index".into() },
+            Error::UserNameTaken { holder: Some("u1".into()) },
+            Error::GroupNameTaken { holder: None },
+            Error::TenantNameTaken,
+            Error::VersionMismatch { stored: 7 },
+            Error::UnknownMembers { ids: vec!["x".into()] },
+            Error::NestedGroups { ids: vec!["g".into()] },
+            Error::ProvisioningOff,
+            Error::ProvisioningPaused,
+            Error::StoreUnavailable,
+        ];
+        let table: Vec<String> = errors
+            .into_iter()
+            .map(|error| {
+                let (code, reason, metadata) = parts(&error);
+                format!("{code:?} {} {metadata:?} {error}", reason.as_str_name())
+            })
+            .collect();
+        let expected = [
+            r#"NotFound ERROR_REASON_NOT_FOUND [] no such user"#,
+            r#"InvalidArgument ERROR_REASON_INVALID_FIELD [("field", "user_name")] user_name must not be empty"#,
+            r#"InvalidArgument ERROR_REASON_UNSUPPORTED_FILTER [("field", "nick_name")] nick_name cannot be filtered so: no index"#,
+            r#"AlreadyExists ERROR_REASON_USER_NAME_TAKEN [("holder", "u1")] the user name is taken by u1"#,
+            r#"AlreadyExists ERROR_REASON_GROUP_NAME_TAKEN [] the group's display name is taken"#,
+            r#"AlreadyExists ERROR_REASON_TENANT_NAME_TAKEN [] the tenant's name is taken"#,
+            r#"Aborted ERROR_REASON_VERSION_MISMATCH [("version", "7")] the stored version is 7"#,
+            r#"InvalidArgument ERROR_REASON_UNKNOWN_MEMBER [("ids", "x"), ("count", "1")] no user has ever had these ids: x"#,
+            r#"InvalidArgument ERROR_REASON_NESTED_GROUP [("ids", "g"), ("count", "1")] these are ids of groups, and groups cannot be members: g"#,
+            r#"FailedPrecondition ERROR_REASON_PROVISIONING_OFF [] provisioning is off for this tenant"#,
+            r#"FailedPrecondition ERROR_REASON_PROVISIONING_PAUSED [] provisioning is paused for this tenant"#,
+            r#"Unavailable ERROR_REASON_STORE_UNAVAILABLE [] the store does not answer"#,
+        ];
+        assert_eq!(table, expected);
+    }
+
+    #[test]
+    fn a_status_stays_small_however_many_ids_are_refused() {
+        let ids = vec!["é".repeat(10_000); 5_000];
+        let status = Status::from(Error::UnknownMembers { ids });
+        assert!(status.details().len() + status.message().len() < 16_384);
+    }
+}

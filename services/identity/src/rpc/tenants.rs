@@ -1,0 +1,100 @@
+//! `TenantService`.
+
+use authn::grpc;
+use proto::identity::v1::{
+    self as wire, CreateTenantRequest, GetTenantRequest, ListTenantsRequest, ListTenantsResponse,
+    SetProvisioningStateRequest, get_tenant_request::By, tenant_service_server::TenantService,
+};
+use tonic::{Request, Response, Status, async_trait};
+
+use crate::{
+    domain::{Error, InvalidField, ProvisioningState, Tenant, TenantName},
+    rpc::{
+        Rpc,
+        call::{Read, reader, writer},
+        paging,
+    },
+};
+
+#[async_trait]
+impl TenantService for Rpc {
+    async fn create_tenant(&self, request: Request<CreateTenantRequest>) -> Result<Response<wire::Tenant>, Status> {
+        let actor = grpc::principal(&request)?.actor();
+        let name = request.into_inner().tenant.unwrap_or_default().name;
+        let name = TenantName::parse(&name).map_err(Error::from)?;
+        let tenant = self.store.create_tenant(&actor, "/rollcall.identity.v1.TenantService/CreateTenant", name).await?;
+        Ok(Response::new(tenant.into()))
+    }
+
+    async fn get_tenant(&self, request: Request<GetTenantRequest>) -> Result<Response<wire::Tenant>, Status> {
+        let principal = grpc::principal(&request)?;
+        let id = match &request.get_ref().by {
+            Some(By::Id(id)) => id.clone(),
+            // Only the operator looks tenants up by name; to others a name is either their own or that of nothing.
+            Some(By::Name(name)) if principal.is_operator() => self.store.tenant_by_name(name).await?.id.to_string(),
+            Some(By::Name(name)) => {
+                let own = self.store.tenant(principal.tenant).await?;
+                if own.name != *name {
+                    return Err(Error::NotFound("tenant").into());
+                }
+                own.id.to_string()
+            }
+            None => String::new(),
+        };
+        let action = "/rollcall.identity.v1.TenantService/GetTenant";
+        let tenant = reader(&self.store, &request, &id, action, Read::Begun { subject: &id }).await?;
+        Ok(Response::new(self.store.tenant(tenant).await?.into()))
+    }
+
+    async fn list_tenants(
+        &self,
+        request: Request<ListTenantsRequest>,
+    ) -> Result<Response<ListTenantsResponse>, Status> {
+        let ListTenantsRequest { page_size, page_token } = request.into_inner();
+        let size = paging::size_or_default(page_size)?;
+        let after = if page_token.is_empty() { String::new() } else { paging::text(&page_token)? };
+        let tenants = self.store.list_tenants(&after, size).await?;
+        let full = tenants.len() as u64 == size;
+        let next_page_token = tenants.last().filter(|_| full).map(|last| paging::token(&last.name)).unwrap_or_default();
+        Ok(Response::new(ListTenantsResponse {
+            tenants: tenants.into_iter().map(Into::into).collect(),
+            next_page_token,
+        }))
+    }
+
+    async fn set_provisioning_state(
+        &self,
+        request: Request<SetProvisioningStateRequest>,
+    ) -> Result<Response<wire::Tenant>, Status> {
+        let caller =
+            writer(&request, &request.get_ref().tenant_id, "/rollcall.identity.v1.TenantService/SetProvisioningState")?;
+        let state = match request.get_ref().state() {
+            wire::ProvisioningState::Off => ProvisioningState::Off,
+            wire::ProvisioningState::On => ProvisioningState::On,
+            wire::ProvisioningState::Paused => ProvisioningState::Paused,
+            wire::ProvisioningState::Unspecified => {
+                return Err(Error::from(InvalidField::new("state", "must be one of off, on and paused")).into());
+            }
+        };
+        let tenant = self.store.set_provisioning_state(&caller, state).await?;
+        Ok(Response::new(tenant.into()))
+    }
+}
+
+impl From<Tenant> for wire::Tenant {
+    fn from(tenant: Tenant) -> Self {
+        let state = match tenant.provisioning_state {
+            ProvisioningState::Off => wire::ProvisioningState::Off,
+            ProvisioningState::On => wire::ProvisioningState::On,
+            ProvisioningState::Paused => wire::ProvisioningState::Paused,
+        };
+        Self {
+            id: tenant.id.to_string(),
+            name: tenant.name,
+            provisioning_state: state.into(),
+            provisioning_state_time: Some(tenant.provisioning_state_since.into()),
+            default_role: tenant.default_role.as_str().to_owned(),
+            create_time: Some(tenant.created_at.into()),
+        }
+    }
+}

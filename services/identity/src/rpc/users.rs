@@ -1,0 +1,138 @@
+//! `UserService`.
+
+use ids::UserId;
+use pbjson_types::Empty;
+use proto::identity::v1::{
+    self as wire, CreateUserRequest, DeleteUserRequest, GetUserRequest, ListUsersRequest, ListUsersResponse,
+    ReplaceUserRequest, RestoreUserRequest, SuspendUserRequest, user_service_server::UserService,
+};
+use tonic::{Request, Response, Status, async_trait};
+
+use crate::{
+    domain::{DisplayName, Error, ExternalId, InvalidField, Profile, RoleSource, Timestamp, User, UserDraft, UserName},
+    rpc::{
+        Rpc,
+        call::{Read, reader, writer},
+        filters, paging,
+    },
+    store::{DeleteUser, ReplaceUser},
+};
+
+#[async_trait]
+impl UserService for Rpc {
+    async fn create_user(&self, request: Request<CreateUserRequest>) -> Result<Response<wire::User>, Status> {
+        let caller = writer(&request, &request.get_ref().tenant_id, "/rollcall.identity.v1.UserService/CreateUser")?;
+        let draft = draft(request.into_inner().user).map_err(Error::from)?;
+        let user = self.store.create_user(&caller, draft).await?;
+        Ok(Response::new(user.into()))
+    }
+
+    async fn get_user(&self, request: Request<GetUserRequest>) -> Result<Response<wire::User>, Status> {
+        let GetUserRequest { tenant_id, user_id } = request.get_ref();
+        let read = Read::Begun { subject: user_id };
+        let tenant =
+            reader(&self.store, &request, tenant_id, "/rollcall.identity.v1.UserService/GetUser", read).await?;
+        let user = self.store.user(tenant, id(user_id)?).await?;
+        Ok(Response::new(user.into()))
+    }
+
+    async fn list_users(&self, request: Request<ListUsersRequest>) -> Result<Response<ListUsersResponse>, Status> {
+        let ListUsersRequest { tenant_id, page_token, page_size, skip, .. } = request.get_ref();
+        let slice = paging::slice(*page_size, page_token, *skip)?;
+        let read = Read::list(page_token);
+        let tenant =
+            reader(&self.store, &request, tenant_id, "/rollcall.identity.v1.UserService/ListUsers", read).await?;
+        let filter = request.into_inner().filter.map(filters::user_filter).transpose()?;
+        let listed = self.store.list_users(tenant, filter.as_ref(), slice).await?;
+        let next_page_token = match listed.rows.last() {
+            Some(last) if listed.more => paging::token(last.id),
+            _ => String::new(),
+        };
+        Ok(Response::new(ListUsersResponse {
+            users: listed.rows.into_iter().map(Into::into).collect(),
+            next_page_token,
+            total_size: listed.total.map_or(0, |total| i64::try_from(total).unwrap_or(i64::MAX)),
+        }))
+    }
+
+    async fn replace_user(&self, request: Request<ReplaceUserRequest>) -> Result<Response<wire::User>, Status> {
+        let caller = writer(&request, &request.get_ref().tenant_id, "/rollcall.identity.v1.UserService/ReplaceUser")?;
+        let ReplaceUserRequest { user, expected_version, .. } = request.into_inner();
+        let user_id = id(user.as_ref().map_or("", |user| user.id.as_str()))?;
+        let draft = draft(user).map_err(Error::from)?;
+        let user = self.store.replace_user(&caller, ReplaceUser { user: user_id, draft, expected_version }).await?;
+        Ok(Response::new(user.into()))
+    }
+
+    async fn delete_user(&self, request: Request<DeleteUserRequest>) -> Result<Response<Empty>, Status> {
+        let DeleteUserRequest { tenant_id, user_id, expected_version } = request.get_ref();
+        let caller = writer(&request, tenant_id, "/rollcall.identity.v1.UserService/DeleteUser")?;
+        let delete = DeleteUser { user: id(user_id)?, expected_version: *expected_version };
+        self.store.delete_user(&caller, delete).await?;
+        Ok(Response::new(Empty {}))
+    }
+
+    async fn suspend_user(&self, request: Request<SuspendUserRequest>) -> Result<Response<wire::User>, Status> {
+        let SuspendUserRequest { tenant_id, user_id } = request.get_ref();
+        let caller = writer(&request, tenant_id, "/rollcall.identity.v1.UserService/SuspendUser")?;
+        let user = self.store.suspend_user(&caller, id(user_id)?).await?;
+        Ok(Response::new(user.into()))
+    }
+
+    async fn restore_user(&self, request: Request<RestoreUserRequest>) -> Result<Response<wire::User>, Status> {
+        let RestoreUserRequest { tenant_id, user_id } = request.get_ref();
+        let caller = writer(&request, tenant_id, "/rollcall.identity.v1.UserService/RestoreUser")?;
+        let user = self.store.restore_user(&caller, id(user_id)?).await?;
+        Ok(Response::new(user.into()))
+    }
+}
+
+/// An id that no user can have is an id that no user has.
+pub(super) fn id(text: &str) -> Result<UserId, Error> {
+    text.parse().map_err(|_| Error::NotFound("user"))
+}
+
+fn draft(user: Option<wire::User>) -> Result<UserDraft, InvalidField> {
+    let user = user.ok_or_else(|| InvalidField::new("user", "must be set"))?;
+    let known = |text: Option<String>| text.filter(|text| !text.is_empty());
+    Ok(UserDraft {
+        user_name: UserName::parse(user.user_name)?,
+        external_id: known(user.external_id).map(ExternalId::parse).transpose()?,
+        display_name: known(user.display_name).map(DisplayName::parse).transpose()?,
+        provisioned_active: user.provisioned_active,
+        profile: user.profile.map(Profile::try_from).transpose()?.unwrap_or_default(),
+    })
+}
+
+impl From<User> for wire::User {
+    fn from(user: User) -> Self {
+        let active = user.active();
+        let role_source = match user.role.as_ref().map(|role| role.source) {
+            None => wire::RoleSource::Unspecified,
+            Some(RoleSource::Manual) => wire::RoleSource::Manual,
+            Some(RoleSource::Default) => wire::RoleSource::Default,
+        };
+        Self {
+            id: user.id.to_string(),
+            user_name: user.provisioned.user_name.as_str().to_owned(),
+            external_id: user.provisioned.external_id.map(|id| id.as_str().to_owned()),
+            display_name: user.provisioned.display_name.map(|name| name.as_str().to_owned()),
+            profile: Some(user.provisioned.profile.into()),
+            active,
+            provisioned_active: user.provisioned.provisioned_active,
+            suspended: user.suspended,
+            role: user.role.map_or_else(String::new, |role| role.role.as_str().to_owned()),
+            role_source: role_source.into(),
+            version: user.version,
+            create_time: Some(user.created_at.into()),
+            update_time: Some(user.updated_at.into()),
+        }
+    }
+}
+
+impl From<Timestamp> for pbjson_types::Timestamp {
+    fn from(timestamp: Timestamp) -> Self {
+        let nanos = i32::try_from(timestamp.0.rem_euclid(1_000_000) * 1000).unwrap_or(0);
+        Self { seconds: timestamp.0.div_euclid(1_000_000), nanos }
+    }
+}

@@ -1,0 +1,11 @@
+//! Rows. Every table but `tenant` leads with `tenant_id`; times are microseconds since the Unix epoch.
+
+pub(in crate::store) mod audit_entry;
+pub(in crate::store) mod change;
+pub(in crate::store) mod group;
+pub(in crate::store) mod membership;
+pub(in crate::store) mod role_assignment;
+pub(in crate::store) mod tenant;
+pub(in crate::store) mod tenant_position;
+pub(in crate::store) mod user;
+pub(in crate::store) mod user_email;

@@ -1,0 +1,91 @@
+//! Where tenants, users and groups are kept: SQL, behind methods named for what they are for.
+//!
+//! Every method takes its tenant first, or the [`Caller`] that carries it. Only [`Store::write`] begins a transaction (rule D2); a write, its
+//! change-feed entries and its audit entries commit together.
+
+mod audit;
+mod conditions;
+mod entity;
+mod groups;
+mod listing;
+mod members;
+mod migrations;
+mod roles;
+mod tenants;
+#[cfg(test)]
+mod tests;
+mod tx;
+
+mod user_rows;
+mod users;
+
+use database::Database;
+use sea_orm::DbErr;
+
+pub(crate) use audit::AuditEntry;
+pub(crate) use groups::{ChangeGroup, CreateGroup, DeleteGroup};
+pub(crate) use members::ListMembers;
+pub(crate) use migrations::Migrator;
+pub(crate) use roles::SetManualRole;
+pub(crate) use users::{DeleteUser, ReplaceUser};
+
+use crate::domain::{Caller, Error};
+use tx::Tx;
+
+/// A work's outcome inside its transaction.
+type Outcome<T> = Result<T, database::Error<Error>>;
+/// A work, running.
+type Running<'a, T> = futures::future::BoxFuture<'a, Outcome<T>>;
+
+/// The store of one identity service.
+#[derive(Clone, Debug)]
+pub(crate) struct Store {
+    database: Database,
+}
+
+impl Store {
+    pub(crate) const fn new(database: Database) -> Self {
+        Self { database }
+    }
+
+    /// Whether the database answers.
+    pub(crate) async fn ready(&self) -> bool {
+        self.database.read().ping().await.is_ok()
+    }
+
+    /// Runs `work` upon `input` in a transaction, and answers after the commit of all that it did and recorded.
+    async fn write<I, T, W>(&self, caller: &Caller, input: I, work: W) -> Result<T, Error>
+    where
+        I: Send + Sync + 'static,
+        T: Send + 'static,
+        W: for<'a> Fn(&'a Tx<'a>, &'a I) -> Running<'a, T> + Copy + Send + Sync + 'static,
+    {
+        // A work may be tried again, so each try borrows from what all of them share.
+        let shared = std::sync::Arc::new((caller.clone(), input));
+        let written = self.database.write(move |db| {
+            let shared = std::sync::Arc::clone(&shared);
+            Box::pin(async move {
+                let (caller, input) = &*shared;
+                let tx = Tx::begin(db, caller).await?;
+                let value = work(&tx, input).await?;
+                tx.record().await?;
+                Ok(value)
+            })
+        });
+        written.await.map_err(|error| match error {
+            database::Error::Refused(error) => error,
+            database::Error::Database(error) => unavailable(&error),
+        })
+    }
+}
+
+/// Logs the cause of a failure here, where it is last known, and leaves the caller a failure to try again.
+fn unavailable(error: &DbErr) -> Error {
+    tracing::error!(error = error as &dyn std::error::Error, "the identity database failed");
+    Error::StoreUnavailable
+}
+
+/// Refuses inside a transaction.
+const fn refuse<T>(error: Error) -> Outcome<T> {
+    Err(database::Error::Refused(error))
+}

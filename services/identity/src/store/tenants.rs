@@ -1,0 +1,160 @@
+//! Tenants. They lead everything else, so this is the one table without a `tenant_id`.
+
+use ids::TenantId;
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect, SqlErr,
+};
+
+use crate::{
+    domain::{Caller, Error, ProvisioningState, RoleId, Tenant, TenantName, Timestamp},
+    store::{
+        Outcome, Running, Store,
+        entity::{audit_entry, tenant, tenant_position},
+        tx::{ChangeKind, Tx},
+        unavailable,
+    },
+};
+
+impl Store {
+    /// Makes a tenant. There is no tenant yet to write in, so this is the one write beside [`Store::write`].
+    pub(crate) async fn create_tenant(
+        &self,
+        actor: &str,
+        action: &'static str,
+        name: TenantName,
+    ) -> Result<Tenant, Error> {
+        let (actor, id) = (actor.to_owned(), TenantId::generate());
+        let created = self.database.write(move |db| {
+            let (actor, name) = (actor.clone(), name.clone());
+            Box::pin(async move { insert(db, id, &actor, action, &name).await })
+        });
+        created.await.map_err(|error| match error {
+            database::Error::Refused(error) => error,
+            database::Error::Database(error) => unavailable(&error),
+        })
+    }
+
+    pub(crate) async fn tenant(&self, id: TenantId) -> Result<Tenant, Error> {
+        self.one_tenant(tenant::Column::Id.eq(id.uuid())).await
+    }
+
+    pub(crate) async fn tenant_by_name(&self, name: &str) -> Result<Tenant, Error> {
+        self.one_tenant(tenant::Column::Name.eq(name)).await
+    }
+
+    /// Tenants by name, after the one of the name `after`.
+    pub(crate) async fn list_tenants(&self, after: &str, size: u64) -> Result<Vec<Tenant>, Error> {
+        let rows = tenant::Entity::find()
+            .filter(tenant::Column::DeletedAtUs.is_null())
+            .filter(tenant::Column::Name.gt(after))
+            .order_by_asc(tenant::Column::Name)
+            .limit(size)
+            .all(self.database.read())
+            .await
+            .map_err(|error| unavailable(&error))?;
+        Ok(rows.into_iter().map(Tenant::from).collect())
+    }
+
+    /// Sets the provisioning state. Setting the state that is set leaves its time alone.
+    pub(crate) async fn set_provisioning_state(
+        &self,
+        caller: &Caller,
+        state: ProvisioningState,
+    ) -> Result<Tenant, Error> {
+        self.write(caller, state, set_provisioning_state).await
+    }
+
+    async fn one_tenant(&self, which: sea_orm::sea_query::SimpleExpr) -> Result<Tenant, Error> {
+        let row = tenant::Entity::find()
+            .filter(tenant::Column::DeletedAtUs.is_null())
+            .filter(which)
+            .one(self.database.read())
+            .await
+            .map_err(|error| unavailable(&error))?;
+        row.map(Tenant::from).ok_or(Error::NotFound("tenant"))
+    }
+}
+
+async fn insert(
+    db: &DatabaseTransaction,
+    id: TenantId,
+    actor: &str,
+    action: &'static str,
+    name: &TenantName,
+) -> Outcome<Tenant> {
+    let now = Timestamp::now();
+    let row = tenant::Model {
+        id: id.uuid(),
+        name: name.as_str().to_owned(),
+        provisioning_state: ProvisioningState::Off.as_str().to_owned(),
+        provisioning_state_since_us: now.0,
+        default_role: RoleId::explorer().as_str().to_owned(),
+        created_at_us: now.0,
+        deleted_at_us: None,
+    };
+    let inserted = tenant::Entity::insert(tenant::ActiveModel::from(row.clone())).exec_without_returning(db).await;
+    inserted.map_err(|error| match error.sql_err() {
+        Some(SqlErr::UniqueConstraintViolation(_)) => database::Error::Refused(Error::TenantNameTaken),
+        _ => database::Error::Database(error),
+    })?;
+    tenant_position::Entity::insert(tenant_position::ActiveModel {
+        tenant_id: Set(id.uuid()),
+        change_position: Set(0),
+        audit_position: Set(1),
+    })
+    .exec_without_returning(db)
+    .await?;
+    audit_entry::Entity::insert(audit_entry::ActiveModel {
+        tenant_id: Set(id.uuid()),
+        position: Set(1),
+        at_us: Set(now.0),
+        actor: Set(actor.to_owned()),
+        action: Set(action.to_owned()),
+        subject: Set(id.to_string()),
+        detail: Set(format!("name: {}", name.as_str())),
+    })
+    .exec_without_returning(db)
+    .await?;
+    Ok(row.into())
+}
+
+fn set_provisioning_state<'a>(tx: &'a Tx<'a>, state: &'a ProvisioningState) -> Running<'a, Tenant> {
+    Box::pin(async move {
+        let row = tenant::Entity::find_by_id(tx.tenant()).lock_exclusive().one(tx.db).await?;
+        let Some(row) = row else { return super::refuse(Error::NotFound("tenant")) };
+        let before = ProvisioningState::stored(&row.provisioning_state);
+        tx.audit(tx.caller.tenant, format!("provisioning: {} -> {}", before.as_str(), state.as_str()));
+        if before == *state {
+            return Ok(row.into());
+        }
+        let row = tenant::Model {
+            provisioning_state: state.as_str().to_owned(),
+            provisioning_state_since_us: tx.now.0,
+            ..row
+        };
+        tenant::Entity::update_many()
+            .set(tenant::ActiveModel {
+                provisioning_state: Set(row.provisioning_state.clone()),
+                provisioning_state_since_us: Set(row.provisioning_state_since_us),
+                ..tenant::ActiveModel::default()
+            })
+            .filter(tenant::Column::Id.eq(tx.tenant()))
+            .exec(tx.db)
+            .await?;
+        tx.changed(ChangeKind::TenantChanged, tx.tenant(), 0);
+        Ok(row.into())
+    })
+}
+
+impl From<tenant::Model> for Tenant {
+    fn from(row: tenant::Model) -> Self {
+        Self {
+            id: TenantId::from(row.id),
+            name: row.name,
+            provisioning_state: ProvisioningState::stored(&row.provisioning_state),
+            provisioning_state_since: Timestamp(row.provisioning_state_since_us),
+            default_role: RoleId::stored(row.default_role),
+            created_at: Timestamp(row.created_at_us),
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! The store's promises, each on both engines. Every test has a database of its own.
+
+mod groups;
+mod listing;
+mod members;
+mod records;
+mod roles;
+mod users;
+
+use database::{
+    Database,
+    testing::{Engine, TestDatabase},
+};
+use ids::TenantId;
+use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder};
+
+use crate::{
+    SERVICE,
+    domain::{
+        Caller, DisplayName, Group, GroupDraft, GroupName, Profile, ProvisioningState, TenantName, User, UserDraft,
+        UserName,
+    },
+    store::{CreateGroup, Migrator, Store, entity::change},
+};
+
+/// A migrated store with one tenant whose provisioning is on.
+struct World {
+    store: Store,
+    tenant: TenantId,
+    _database: TestDatabase,
+}
+
+impl World {
+    /// None when the engine is not to be had here; the test is then skipped, and says so.
+    async fn open(engine: Engine) -> Option<Self> {
+        let migrate = async |location: &database::Location| -> Result<(), DbErr> {
+            let database = Database::open(location, SERVICE).await?;
+            database.migrate::<Migrator>(SERVICE).await.map_err(|error| DbErr::Custom(error.to_string()))?;
+            Ok(())
+        };
+        let database = TestDatabase::prepared(engine, SERVICE, migrate).await.unwrap()?;
+        let store = Store::new(Database::open(database.location(), SERVICE).await.unwrap());
+        let tenant = tenant(&store, "acme").await;
+        Some(Self { store, tenant, _database: database })
+    }
+
+    /// A directory of the tenant.
+    fn directory(&self) -> Caller {
+        directory(self.tenant)
+    }
+
+    /// An administrator of the tenant.
+    fn administrator(&self) -> Caller {
+        Caller { actor: "key:admin".to_owned(), action: "/test/Act", provisioning: false, ..self.directory() }
+    }
+
+    async fn user(&self, name: &str) -> User {
+        self.store.create_user(&self.directory(), user(name)).await.unwrap()
+    }
+
+    async fn group(&self, name: &str, members: &[String]) -> Group {
+        self.store.create_group(&self.directory(), group(name, members)).await.unwrap()
+    }
+
+    /// The kinds of the change feed, in order; their positions have no gap.
+    async fn changes(&self) -> Vec<String> {
+        let rows = change::Entity::find()
+            .filter(change::Column::TenantId.eq(self.tenant.uuid()))
+            .order_by_asc(change::Column::Position)
+            .all(self.store.database.read())
+            .await
+            .unwrap();
+        let positions: Vec<i64> = rows.iter().map(|row| row.position).collect();
+        assert_eq!(positions, (1..).take(rows.len()).collect::<Vec<i64>>(), "a position is missing or doubled");
+        rows.into_iter().map(|row| row.kind).collect()
+    }
+}
+
+/// Makes a tenant whose provisioning is on.
+async fn tenant(store: &Store, name: &str) -> TenantId {
+    let tenant =
+        store.create_tenant("operator:test", "/test/CreateTenant", TenantName::parse(name).unwrap()).await.unwrap();
+    let caller = Caller { provisioning: false, ..directory(tenant.id) };
+    store.set_provisioning_state(&caller, ProvisioningState::On).await.unwrap();
+    tenant.id
+}
+
+fn directory(tenant: TenantId) -> Caller {
+    Caller { tenant, actor: "key:directory".to_owned(), action: "/test/Provision", provisioning: true, operator: false }
+}
+
+fn user(name: &str) -> UserDraft {
+    UserDraft {
+        user_name: UserName::parse(name.to_owned()).unwrap(),
+        external_id: None,
+        display_name: Some(DisplayName::parse(format!("The {name}")).unwrap()),
+        provisioned_active: true,
+        profile: Profile::default(),
+    }
+}
+
+fn group(name: &str, members: &[String]) -> CreateGroup {
+    let draft = GroupDraft { display_name: GroupName::parse(name.to_owned()).unwrap(), external_id: None };
+    CreateGroup { draft, member_ids: members.to_vec() }
+}

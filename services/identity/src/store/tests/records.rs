@@ -1,0 +1,79 @@
+//! What a write leaves behind: the change feed and the audit log, in its own transaction.
+
+use database::testing::Engine::{self, Postgres, Sqlite};
+use rstest::rstest;
+
+use super::{World, user};
+use crate::{
+    domain::{Caller, Error, ProvisioningState, RoleId, TenantName},
+    store::SetManualRole,
+};
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn d01_positions_have_no_gap_under_concurrent_and_refused_writes(#[values(Sqlite, Postgres)] engine: Engine) {
+    let Some(world) = World::open(engine).await else { return };
+    let caller = world.directory();
+    // Each name twice: half of the writes are refused after they began.
+    let creates = (0..60).map(|number| world.store.create_user(&caller, user(&format!("user{}", number / 2))));
+    let outcomes = futures::future::join_all(creates).await;
+    assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 30);
+    let changes = world.changes().await;
+    assert_eq!(changes.iter().filter(|kind| *kind == "user.created").count(), 30);
+}
+
+#[rstest]
+#[tokio::test]
+async fn an_administrators_act_is_audited_and_a_directorys_is_not(#[values(Sqlite, Postgres)] engine: Engine) {
+    let Some(world) = World::open(engine).await else { return };
+    let ada = world.user("ada").await;
+    let set = SetManualRole { user: ada.id, role: RoleId::parse("admin").unwrap() };
+    world.store.set_manual_role(&world.administrator(), set).await.unwrap();
+    let entries = world.store.list_audit_entries(world.tenant, 0, 100).await.unwrap();
+    let seen: Vec<(i64, &str, &str)> =
+        entries.iter().map(|entry| (entry.position, &*entry.actor, &*entry.detail)).collect();
+    assert_eq!(
+        seen,
+        [
+            (1, "operator:test", "name: acme"),
+            (2, "key:directory", "provisioning: off -> on"),
+            (3, "key:admin", "manual role: none -> admin"),
+        ]
+    );
+}
+
+#[rstest]
+#[tokio::test]
+async fn r05_an_operators_read_is_recorded(#[values(Sqlite, Postgres)] engine: Engine) {
+    let Some(world) = World::open(engine).await else { return };
+    let operator = Caller { operator: true, actor: "operator:o".into(), ..world.administrator() };
+    world.store.record_read(&operator, "subject".into()).await.unwrap();
+    let entries = world.store.list_audit_entries(world.tenant, 2, 100).await.unwrap();
+    assert_eq!(entries.len(), 1);
+    assert_eq!((&*entries[0].actor, &*entries[0].subject, &*entries[0].detail), ("operator:o", "subject", "read"));
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_refused_write_leaves_no_record(#[values(Sqlite, Postgres)] engine: Engine) {
+    let Some(world) = World::open(engine).await else { return };
+    world.user("ada").await;
+    let before = (world.changes().await, world.store.list_audit_entries(world.tenant, 0, 100).await.unwrap().len());
+    assert!(world.store.create_user(&world.administrator(), user("ADA")).await.is_err());
+    let after = (world.changes().await, world.store.list_audit_entries(world.tenant, 0, 100).await.unwrap().len());
+    assert_eq!(before, after);
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_tenants_name_is_unique_and_its_provisioning_begins_off(#[values(Sqlite, Postgres)] engine: Engine) {
+    let Some(world) = World::open(engine).await else { return };
+    let create =
+        |name: &str| world.store.create_tenant("operator:o", "/test/CreateTenant", TenantName::parse(name).unwrap());
+    let globex = create("globex").await.unwrap();
+    assert_eq!(globex.provisioning_state, ProvisioningState::Off);
+    assert_eq!(create("globex").await.unwrap_err(), Error::TenantNameTaken);
+    assert_eq!(world.store.tenant_by_name("globex").await.unwrap().id, globex.id);
+    let listed = world.store.list_tenants("acme", 10).await.unwrap();
+    assert_eq!(listed.iter().map(|tenant| tenant.name.as_str()).collect::<Vec<_>>(), ["globex"]);
+}

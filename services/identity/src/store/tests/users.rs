@@ -1,0 +1,208 @@
+//! Users: names, versions, deletion, suspension, and the walls between tenants.
+
+use database::testing::Engine::{self, Postgres, Sqlite};
+use ids::UserId;
+use rstest::rstest;
+
+use super::{World, directory, tenant, user};
+use crate::{
+    domain::{ContactPoint, Error, Profile, ProvisioningState, UserDraft},
+    store::{DeleteUser, ReplaceUser},
+};
+
+fn replace(user: UserId, draft: UserDraft) -> ReplaceUser {
+    ReplaceUser { user, draft, expected_version: None }
+}
+
+#[rstest]
+#[tokio::test]
+async fn what_is_created_is_read_back(#[values(Sqlite, Postgres)] engine: Engine) {
+    let Some(world) = World::open(engine).await else { return };
+    let mut draft = user("Ada@Example.org");
+    draft.profile.emails = vec![ContactPoint { value: Some("ada@example.org".into()), ..ContactPoint::default() }];
+    let created = world.store.create_user(&world.directory(), draft.clone()).await.unwrap();
+    let read = world.store.user(world.tenant, created.id).await.unwrap();
+    assert_eq!(read.provisioned, draft);
+    assert_eq!((read.version, read.active(), read.created_at), (1, true, created.created_at));
+}
+
+#[rstest]
+#[tokio::test]
+async fn r15_r17_a_name_in_another_case_is_taken_and_the_holder_named(#[values(Sqlite, Postgres)] engine: Engine) {
+    let Some(world) = World::open(engine).await else { return };
+    let holder = world.user("straße@example.org").await;
+    let refused = world.store.create_user(&world.directory(), user("STRAẞE@example.org")).await.unwrap_err();
+    assert_eq!(refused, Error::UserNameTaken { holder: Some(holder.id.to_string()) });
+
+    let other = world.user("other").await;
+    let refused = world.store.replace_user(&world.directory(), replace(other.id, user("Straße@example.org"))).await;
+    assert_eq!(refused.unwrap_err(), Error::UserNameTaken { holder: Some(holder.id.to_string()) });
+    assert_eq!(world.store.user(world.tenant, other.id).await.unwrap().version, 1);
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn r17_of_many_creates_of_one_name_at_once_exactly_one_succeeds(#[values(Sqlite, Postgres)] engine: Engine) {
+    let Some(world) = World::open(engine).await else { return };
+    let caller = world.directory();
+    let creates = ["ada", "ADA", "Ada", "aDa", "adA", "ADa", "aDA", "AdA"]
+        .map(|name| world.store.create_user(&caller, user(name)));
+    let outcomes = futures::future::join_all(creates).await;
+    assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1);
+    let conflicts = outcomes.iter().filter(|outcome| matches!(outcome, Err(Error::UserNameTaken { holder: Some(_) })));
+    assert_eq!(conflicts.count(), 7);
+}
+
+#[rstest]
+#[tokio::test]
+async fn r15_a_rename_that_changes_only_case_succeeds(#[values(Sqlite, Postgres)] engine: Engine) {
+    let Some(world) = World::open(engine).await else { return };
+    let ada = world.user("ada").await;
+    let renamed = world.store.replace_user(&world.directory(), replace(ada.id, user("ADA"))).await.unwrap();
+    assert_eq!((renamed.provisioned.user_name.as_str(), renamed.version), ("ADA", 2));
+}
+
+#[rstest]
+#[tokio::test]
+async fn d03_a_replacement_that_changes_nothing_raises_no_version(#[values(Sqlite, Postgres)] engine: Engine) {
+    let Some(world) = World::open(engine).await else { return };
+    let ada = world.user("ada").await;
+    let replaced = world.store.replace_user(&world.directory(), replace(ada.id, user("ada"))).await.unwrap();
+    assert_eq!((replaced.version, replaced.updated_at), (1, ada.updated_at));
+    assert_eq!(world.changes().await, ["tenant.changed", "user.created"]);
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_stale_version_is_refused_and_named(#[values(Sqlite, Postgres)] engine: Engine) {
+    let Some(world) = World::open(engine).await else { return };
+    let ada = world.user("ada").await;
+    let stale = || ReplaceUser { user: ada.id, draft: user("bob"), expected_version: Some(1) };
+    world.store.replace_user(&world.directory(), stale()).await.unwrap();
+    let refused = world.store.replace_user(&world.directory(), stale()).await.unwrap_err();
+    assert_eq!(refused, Error::VersionMismatch { stored: 2 });
+    let delete = DeleteUser { user: ada.id, expected_version: Some(1) };
+    assert_eq!(world.store.delete_user(&world.directory(), delete).await, Err(Error::VersionMismatch { stored: 2 }));
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_deleted_user_is_gone_and_its_name_free(#[values(Sqlite, Postgres)] engine: Engine) {
+    let Some(world) = World::open(engine).await else { return };
+    let ada = world.user("ada").await;
+    let delete = || DeleteUser { user: ada.id, expected_version: None };
+    world.store.delete_user(&world.directory(), delete()).await.unwrap();
+    assert_eq!(world.store.user(world.tenant, ada.id).await.unwrap_err(), Error::NotFound("user"));
+    assert_eq!(world.store.delete_user(&world.directory(), delete()).await, Err(Error::NotFound("user")));
+    let replaced = world.store.replace_user(&world.directory(), replace(ada.id, user("ada"))).await;
+    assert_eq!(replaced.unwrap_err(), Error::NotFound("user"));
+    assert_ne!(world.user("Ada").await.id, ada.id);
+}
+
+#[rstest]
+#[tokio::test]
+async fn r17_a_restore_onto_a_taken_name_is_refused_and_the_holder_named(#[values(Sqlite, Postgres)] engine: Engine) {
+    let Some(world) = World::open(engine).await else { return };
+    let leaver = world.user("ada").await;
+    world.store.delete_user(&world.directory(), DeleteUser { user: leaver.id, expected_version: None }).await.unwrap();
+    let newcomer = world.user("ada").await;
+    let refused = world.store.restore_user(&world.administrator(), leaver.id).await.unwrap_err();
+    assert_eq!(refused, Error::UserNameTaken { holder: Some(newcomer.id.to_string()) });
+
+    world
+        .store
+        .delete_user(&world.directory(), DeleteUser { user: newcomer.id, expected_version: None })
+        .await
+        .unwrap();
+    let restored = world.store.restore_user(&world.administrator(), leaver.id).await.unwrap();
+    assert_eq!((restored.id, restored.active()), (leaver.id, true));
+}
+
+#[rstest]
+#[tokio::test]
+async fn r23_no_sync_lifts_a_suspension(#[values(Sqlite, Postgres)] engine: Engine) {
+    let Some(world) = World::open(engine).await else { return };
+    let ada = world.user("ada").await;
+    let suspended = world.store.suspend_user(&world.administrator(), ada.id).await.unwrap();
+    assert!(!suspended.active() && suspended.provisioned.provisioned_active && suspended.role.is_none());
+
+    let off = UserDraft { provisioned_active: false, ..user("ada") };
+    world.store.replace_user(&world.directory(), replace(ada.id, off)).await.unwrap();
+    let on = world.store.replace_user(&world.directory(), replace(ada.id, user("ada"))).await.unwrap();
+    assert!(on.suspended && !on.active() && on.provisioned.provisioned_active);
+
+    let restored = world.store.restore_user(&world.administrator(), ada.id).await.unwrap();
+    assert!(restored.active() && restored.role.is_some());
+}
+
+#[rstest]
+#[tokio::test]
+async fn r13_a_directory_obeys_the_provisioning_state_and_an_administrator_does_not(
+    #[values(Sqlite, Postgres)] engine: Engine,
+) {
+    let Some(world) = World::open(engine).await else { return };
+    for (state, refusal) in
+        [(ProvisioningState::Off, Error::ProvisioningOff), (ProvisioningState::Paused, Error::ProvisioningPaused)]
+    {
+        world.store.set_provisioning_state(&world.administrator(), state).await.unwrap();
+        assert_eq!(world.store.create_user(&world.directory(), user("ada")).await.unwrap_err(), refusal);
+    }
+    assert!(world.store.create_user(&world.administrator(), user("ada")).await.is_ok());
+}
+
+#[rstest]
+#[tokio::test]
+async fn r05_nothing_of_one_tenant_is_seen_or_changed_from_another(#[values(Sqlite, Postgres)] engine: Engine) {
+    let Some(world) = World::open(engine).await else { return };
+    let ada = world.user("ada").await;
+    let stranger = tenant(&world.store, "globex").await;
+    let caller = directory(stranger);
+    let absent = Error::NotFound("user");
+    assert_eq!(world.store.user(stranger, ada.id).await.unwrap_err(), absent);
+    assert_eq!(world.store.replace_user(&caller, replace(ada.id, user("x"))).await.unwrap_err(), absent);
+    assert_eq!(world.store.suspend_user(&caller, ada.id).await.unwrap_err(), absent);
+    assert_eq!(world.store.restore_user(&caller, ada.id).await.unwrap_err(), absent);
+    assert_eq!(world.store.clear_manual_role(&caller, ada.id).await.unwrap_err(), absent);
+    let delete = DeleteUser { user: ada.id, expected_version: None };
+    assert_eq!(world.store.delete_user(&caller, delete).await.unwrap_err(), absent);
+    // The same name is free there.
+    let namesake = world.store.create_user(&caller, user("ada")).await.unwrap();
+    assert_ne!(namesake.id, ada.id);
+    assert_eq!(world.store.user(world.tenant, ada.id).await.unwrap().provisioned, user("ada"));
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_tenant_that_does_not_exist_takes_no_write(#[values(Sqlite, Postgres)] engine: Engine) {
+    let Some(world) = World::open(engine).await else { return };
+    let nowhere = directory(ids::TenantId::generate());
+    assert_eq!(world.store.create_user(&nowhere, user("ada")).await.unwrap_err(), Error::NotFound("tenant"));
+}
+
+#[rstest]
+#[tokio::test]
+async fn the_addresses_asked_for_follow_the_profile(#[values(Sqlite, Postgres)] engine: Engine) {
+    use crate::domain::{CaseKey, EmailMatch, Filter, PageStart, Slice, UserTerm};
+    let Some(world) = World::open(engine).await else { return };
+    let with_email = |value: &str| UserDraft {
+        profile: Profile {
+            emails: vec![ContactPoint {
+                value: Some(value.into()),
+                kind: Some("work".into()),
+                ..ContactPoint::default()
+            }],
+            ..Profile::default()
+        },
+        ..user("ada")
+    };
+    let ada = world.store.create_user(&world.directory(), with_email("Ada@old.example")).await.unwrap();
+    let found = async |value: &str, kind: Option<&str>| {
+        let email = EmailMatch { value: Some(CaseKey::of(value)), kind: kind.map(CaseKey::of) };
+        let slice = Slice { start: PageStart::Skip(0), size: 10 };
+        let filter = Filter::Term(UserTerm::Email(email));
+        world.store.list_users(world.tenant, Some(&filter), slice).await.unwrap().rows.len()
+    };
+    assert_eq!((found("ada@OLD.example", Some("WORK")).await, found("ada@old.example", Some("home")).await), (1, 0));
+    world.store.replace_user(&world.directory(), replace(ada.id, with_email("ada@new.example"))).await.unwrap();
+    assert_eq!((found("ada@old.example", None).await, found("ada@new.example", None).await), (0, 1));
+}

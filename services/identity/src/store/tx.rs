@@ -1,0 +1,192 @@
+//! A transaction in progress: on whose behalf, when, and what it will leave in the change feed and the audit log.
+
+use std::sync::{Mutex, PoisonError};
+
+use sea_orm::{
+    ActiveValue::Set,
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, ExprTrait, QueryFilter, QuerySelect,
+    sea_query::{Expr, Query},
+};
+use uuid::Uuid;
+
+use crate::{
+    domain::{Caller, Error, ProvisioningState, Timestamp},
+    store::{
+        Outcome,
+        entity::{audit_entry, change, tenant, tenant_position},
+        refuse,
+    },
+};
+
+/// How many rows one INSERT carries: far below either engine's limit of bound values.
+pub(super) const ROWS_PER_STATEMENT: usize = 1000;
+
+/// What happened, as the change feed names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ChangeKind {
+    TenantChanged,
+    UserCreated,
+    UserChanged,
+    UserDeleted,
+    UserRestored,
+    RoleChanged,
+    GroupCreated,
+    GroupChanged,
+    GroupDeleted,
+    MemberAdded,
+    MemberRemoved,
+}
+
+impl ChangeKind {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::TenantChanged => "tenant.changed",
+            Self::UserCreated => "user.created",
+            Self::UserChanged => "user.changed",
+            Self::UserDeleted => "user.deleted",
+            Self::UserRestored => "user.restored",
+            Self::RoleChanged => "role.changed",
+            Self::GroupCreated => "group.created",
+            Self::GroupChanged => "group.changed",
+            Self::GroupDeleted => "group.deleted",
+            Self::MemberAdded => "member.added",
+            Self::MemberRemoved => "member.removed",
+        }
+    }
+}
+
+struct Change {
+    kind: ChangeKind,
+    subject: Uuid,
+    object: Option<Uuid>,
+    version: i64,
+}
+
+#[derive(Default)]
+struct Records {
+    changes: Vec<Change>,
+    audit: Option<(String, String)>,
+}
+
+/// A transaction of one caller.
+pub(super) struct Tx<'t> {
+    pub(super) db: &'t DatabaseTransaction,
+    pub(super) caller: &'t Caller,
+    pub(super) now: Timestamp,
+    records: Mutex<Records>,
+}
+
+impl<'t> Tx<'t> {
+    /// Begins with the tenant's existence and, for a directory, its provisioning state: both are read in the transaction that they govern.
+    pub(super) async fn begin(db: &'t DatabaseTransaction, caller: &'t Caller) -> Outcome<Self> {
+        let state: Option<String> = tenant::Entity::find_by_id(caller.tenant.uuid())
+            .filter(tenant::Column::DeletedAtUs.is_null())
+            .select_only()
+            .column(tenant::Column::ProvisioningState)
+            .into_tuple()
+            .one(db)
+            .await?;
+        let Some(state) = state else { return refuse(Error::NotFound("tenant")) };
+        if caller.provisioning {
+            match ProvisioningState::stored(&state) {
+                ProvisioningState::On => {}
+                ProvisioningState::Off => return refuse(Error::ProvisioningOff),
+                ProvisioningState::Paused => return refuse(Error::ProvisioningPaused),
+            }
+        }
+        Ok(Self { db, caller, now: Timestamp::now(), records: Mutex::default() })
+    }
+
+    pub(super) fn tenant(&self) -> Uuid {
+        self.caller.tenant.uuid()
+    }
+
+    /// Leaves an entry in the change feed.
+    pub(super) fn changed(&self, kind: ChangeKind, subject: Uuid, version: i64) {
+        self.push(Change { kind, subject, object: None, version });
+    }
+
+    /// Leaves an entry in the change feed about a member of a group.
+    pub(super) fn member_changed(&self, kind: ChangeKind, group: Uuid, user: Uuid, version: i64) {
+        self.push(Change { kind, subject: group, object: Some(user), version });
+    }
+
+    /// Says what the audit log is to say of this act. A directory's traffic stands in the provisioning log instead.
+    pub(super) fn audit(&self, subject: impl ToString, detail: impl Into<String>) {
+        let entry = (subject.to_string(), detail.into());
+        self.records.lock().unwrap_or_else(PoisonError::into_inner).audit = Some(entry);
+    }
+
+    fn push(&self, change: Change) {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner).changes.push(change);
+    }
+
+    /// Writes the records. It takes the positions, and with them the row that orders a tenant's commits, so it comes last.
+    pub(super) async fn record(self) -> Outcome<()> {
+        let Records { changes, audit } = self.records.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let audit = audit.filter(|_| !self.caller.provisioning);
+        if changes.is_empty() && audit.is_none() {
+            return Ok(());
+        }
+        let taken = take_positions(self.db, self.caller, changes.len(), usize::from(audit.is_some())).await?;
+        if let Some((subject, detail)) = audit {
+            audit_entry::Entity::insert(audit_entry::ActiveModel {
+                tenant_id: Set(self.caller.tenant.uuid()),
+                position: Set(taken.audit_last),
+                at_us: Set(self.now.0),
+                actor: Set(self.caller.actor.clone()),
+                action: Set(self.caller.action.to_owned()),
+                subject: Set(subject),
+                detail: Set(detail),
+            })
+            .exec_without_returning(self.db)
+            .await?;
+        }
+        let rows = changes.into_iter().zip(taken.change_first..).map(|(change, position)| change::ActiveModel {
+            tenant_id: Set(self.caller.tenant.uuid()),
+            position: Set(position),
+            at_us: Set(self.now.0),
+            kind: Set(change.kind.as_str().to_owned()),
+            subject_id: Set(change.subject),
+            object_id: Set(change.object),
+            version: Set(change.version),
+            actor: Set(self.caller.actor.clone()),
+        });
+        let rows: Vec<_> = rows.collect();
+        for rows in rows.chunks(ROWS_PER_STATEMENT) {
+            change::Entity::insert_many(rows.to_vec()).exec_without_returning(self.db).await?;
+        }
+        Ok(())
+    }
+}
+
+struct Positions {
+    change_first: i64,
+    audit_last: i64,
+}
+
+async fn take_positions(
+    db: &DatabaseTransaction,
+    caller: &Caller,
+    changes: usize,
+    audit_entries: usize,
+) -> Outcome<Positions> {
+    let changes = i64::try_from(changes).unwrap_or(i64::MAX);
+    let audit_entries = i64::try_from(audit_entries).unwrap_or(i64::MAX);
+    let mut take = Query::update();
+    take.table(tenant_position::Entity)
+        .value(tenant_position::Column::ChangePosition, Expr::col(tenant_position::Column::ChangePosition).add(changes))
+        .value(
+            tenant_position::Column::AuditPosition,
+            Expr::col(tenant_position::Column::AuditPosition).add(audit_entries),
+        )
+        .and_where(tenant_position::Column::TenantId.eq(caller.tenant.uuid()))
+        .returning(
+            Query::returning()
+                .columns([tenant_position::Column::ChangePosition, tenant_position::Column::AuditPosition]),
+        );
+    let Some(row) = db.query_one(&take).await? else { return refuse(Error::NotFound("tenant")) };
+    let change_last: i64 = row.try_get_by_index(0)?;
+    let audit_last: i64 = row.try_get_by_index(1)?;
+    Ok(Positions { change_first: change_last - changes + 1, audit_last })
+}

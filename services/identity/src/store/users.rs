@@ -1,0 +1,295 @@
+//! Users: reading and writing one.
+
+use ids::{TenantId, UserId};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect,
+    SqlErr,
+};
+use uuid::Uuid;
+
+use crate::{
+    domain::{Caller, CaseKey, Error, Filter, Listed, Slice, User, UserDraft, UserTerm},
+    store::{
+        Outcome, Running, Store, conditions,
+        entity::{user, user_email},
+        listing, refuse,
+        tx::{ChangeKind, Tx},
+        unavailable, user_rows,
+    },
+};
+
+/// What replaces a user.
+#[derive(Debug)]
+pub(crate) struct ReplaceUser {
+    pub(crate) user: UserId,
+    pub(crate) draft: UserDraft,
+    pub(crate) expected_version: Option<i64>,
+}
+
+/// Which user to delete.
+#[derive(Debug)]
+pub(crate) struct DeleteUser {
+    pub(crate) user: UserId,
+    pub(crate) expected_version: Option<i64>,
+}
+
+impl Store {
+    pub(crate) async fn create_user(&self, caller: &Caller, draft: UserDraft) -> Result<User, Error> {
+        let key = draft.user_name.key();
+        let created = self.write(caller, draft, create).await;
+        self.naming_holder(caller.tenant, created, &key).await
+    }
+
+    pub(crate) async fn user(&self, tenant: TenantId, user: UserId) -> Result<User, Error> {
+        let found = find(self.database.read(), tenant, user).await.map_err(|error| unavailable(&error))?;
+        found.ok_or(Error::NotFound("user"))
+    }
+
+    pub(crate) async fn list_users(
+        &self,
+        tenant: TenantId,
+        filter: Option<&Filter<UserTerm>>,
+        slice: Slice,
+    ) -> Result<Listed<User>, Error> {
+        let condition = filter.map(|filter| conditions::users(tenant, filter));
+        let select = user_rows::select(tenant);
+        let listed = listing::list(self.database.read(), listing::users(tenant), select, condition, slice).await;
+        listed
+            .and_then(|listed| {
+                let rows = listed.rows.iter().map(user_rows::user).collect::<Result<_, _>>()?;
+                Ok(Listed { rows, more: listed.more, total: listed.total })
+            })
+            .map_err(|error| unavailable(&error))
+    }
+
+    pub(crate) async fn replace_user(&self, caller: &Caller, replace: ReplaceUser) -> Result<User, Error> {
+        let key = replace.draft.user_name.key();
+        let replaced = self.write(caller, replace, replace_in).await;
+        self.naming_holder(caller.tenant, replaced, &key).await
+    }
+
+    pub(crate) async fn delete_user(&self, caller: &Caller, delete: DeleteUser) -> Result<(), Error> {
+        self.write(caller, delete, delete_in).await
+    }
+
+    pub(crate) async fn suspend_user(&self, caller: &Caller, user: UserId) -> Result<User, Error> {
+        self.write(caller, user, suspend_in).await
+    }
+
+    pub(crate) async fn restore_user(&self, caller: &Caller, user: UserId) -> Result<User, Error> {
+        let restored = self.write(caller, user, restore_in).await;
+        match restored {
+            Err(Error::UserNameTaken { .. }) => {
+                let key = self.key_of_any(caller.tenant, user).await?;
+                self.naming_holder(caller.tenant, restored, &CaseKey::of(&key)).await
+            }
+            restored => restored,
+        }
+    }
+
+    /// Adds to a conflict which user holds the name. The transaction that met the conflict is over, so the holder may be gone again: the
+    /// refusal stands, without a name.
+    async fn naming_holder(
+        &self,
+        tenant: TenantId,
+        outcome: Result<User, Error>,
+        key: &CaseKey,
+    ) -> Result<User, Error> {
+        let Err(Error::UserNameTaken { .. }) = outcome else { return outcome };
+        let holder: Result<Option<Uuid>, DbErr> = user::Entity::find()
+            .filter(user::Column::TenantId.eq(tenant.uuid()))
+            .filter(user::Column::DeletedAtUs.is_null())
+            .filter(user::Column::UserNameKey.eq(key.as_str()))
+            .select_only()
+            .column(user::Column::Id)
+            .into_tuple()
+            .one(self.database.read())
+            .await;
+        let holder = holder.map_err(|error| unavailable(&error))?;
+        Err(Error::UserNameTaken { holder: holder.map(|id| UserId::from(id).to_string()) })
+    }
+
+    async fn key_of_any(&self, tenant: TenantId, user: UserId) -> Result<String, Error> {
+        let row = user::Entity::find_by_id((tenant.uuid(), user.uuid())).one(self.database.read()).await;
+        Ok(row.map_err(|error| unavailable(&error))?.map(|row| row.user_name_key).unwrap_or_default())
+    }
+}
+
+/// A live user.
+pub(super) async fn find<C: ConnectionTrait>(db: &C, tenant: TenantId, user: UserId) -> Result<Option<User>, DbErr> {
+    let mut select = user_rows::select(tenant);
+    select.and_where(user::Column::Id.eq(user.uuid()));
+    db.query_one(&select).await?.as_ref().map(user_rows::user).transpose()
+}
+
+/// The live user that this transaction has just written.
+pub(super) async fn written(tx: &Tx<'_>, user: UserId) -> Outcome<User> {
+    match find(tx.db, tx.caller.tenant, user).await? {
+        Some(user) => Ok(user),
+        None => refuse(Error::NotFound("user")),
+    }
+}
+
+/// The row of a user, live or softly deleted, locked until the transaction ends.
+pub(super) async fn lock(tx: &Tx<'_>, user: UserId) -> Outcome<user::Model> {
+    match user::Entity::find_by_id((tx.tenant(), user.uuid())).lock_exclusive().one(tx.db).await? {
+        Some(row) => Ok(row),
+        None => refuse(Error::NotFound("user")),
+    }
+}
+
+async fn lock_live(tx: &Tx<'_>, user: UserId) -> Outcome<user::Model> {
+    let row = lock(tx, user).await?;
+    if row.deleted_at_us.is_some() { refuse(Error::NotFound("user")) } else { Ok(row) }
+}
+
+fn check_version(stored: i64, expected: Option<i64>) -> Outcome<()> {
+    match expected {
+        Some(expected) if expected != stored => refuse(Error::VersionMismatch { stored }),
+        _ => Ok(()),
+    }
+}
+
+fn create<'a>(tx: &'a Tx<'a>, draft: &'a UserDraft) -> Running<'a, User> {
+    Box::pin(async move {
+        let id = UserId::generate();
+        let row = user::ActiveModel {
+            tenant_id: Set(tx.tenant()),
+            id: Set(id.uuid()),
+            suspended_at_us: Set(None),
+            version: Set(1),
+            created_at_us: Set(tx.now.0),
+            updated_at_us: Set(tx.now.0),
+            deleted_at_us: Set(None),
+            ..columns(draft)?
+        };
+        user::Entity::insert(row).exec_without_returning(tx.db).await.map_err(name_taken)?;
+        insert_emails(tx, id, draft).await?;
+        tx.changed(ChangeKind::UserCreated, id.uuid(), 1);
+        tx.audit(id, "created");
+        written(tx, id).await
+    })
+}
+
+fn replace_in<'a>(tx: &'a Tx<'a>, replace: &'a ReplaceUser) -> Running<'a, User> {
+    Box::pin(async move {
+        let stored = lock_live(tx, replace.user).await?;
+        check_version(stored.version, replace.expected_version)?;
+        let before = user_rows::draft(&stored)?;
+        tx.audit(replace.user, "replaced");
+        if before == replace.draft {
+            return written(tx, replace.user).await;
+        }
+        let changed = user::ActiveModel {
+            version: Set(stored.version + 1),
+            updated_at_us: Set(tx.now.0),
+            ..columns(&replace.draft)?
+        };
+        update(tx, replace.user, changed).await?;
+        if before.profile.emails != replace.draft.profile.emails {
+            user_email::Entity::delete_many()
+                .filter(user_email::Column::TenantId.eq(tx.tenant()))
+                .filter(user_email::Column::UserId.eq(replace.user.uuid()))
+                .exec(tx.db)
+                .await?;
+            insert_emails(tx, replace.user, &replace.draft).await?;
+        }
+        tx.changed(ChangeKind::UserChanged, replace.user.uuid(), stored.version + 1);
+        written(tx, replace.user).await
+    })
+}
+
+fn delete_in<'a>(tx: &'a Tx<'a>, delete: &'a DeleteUser) -> Running<'a, ()> {
+    Box::pin(async move {
+        let stored = lock_live(tx, delete.user).await?;
+        check_version(stored.version, delete.expected_version)?;
+        let deleted = user::ActiveModel { deleted_at_us: Set(Some(tx.now.0)), ..raised(tx, &stored) };
+        update(tx, delete.user, deleted).await?;
+        tx.changed(ChangeKind::UserDeleted, delete.user.uuid(), stored.version + 1);
+        tx.audit(delete.user, "deleted");
+        Ok(())
+    })
+}
+
+fn suspend_in<'a>(tx: &'a Tx<'a>, user: &'a UserId) -> Running<'a, User> {
+    Box::pin(async move {
+        let stored = lock_live(tx, *user).await?;
+        tx.audit(user, "suspended");
+        if stored.suspended_at_us.is_none() {
+            let suspended = user::ActiveModel { suspended_at_us: Set(Some(tx.now.0)), ..raised(tx, &stored) };
+            update(tx, *user, suspended).await?;
+            tx.changed(ChangeKind::UserChanged, user.uuid(), stored.version + 1);
+        }
+        written(tx, *user).await
+    })
+}
+
+fn restore_in<'a>(tx: &'a Tx<'a>, user: &'a UserId) -> Running<'a, User> {
+    Box::pin(async move {
+        let stored = lock(tx, *user).await?;
+        tx.audit(user, "restored");
+        if stored.suspended_at_us.is_some() || stored.deleted_at_us.is_some() {
+            let restored =
+                user::ActiveModel { suspended_at_us: Set(None), deleted_at_us: Set(None), ..raised(tx, &stored) };
+            update(tx, *user, restored).await?;
+            tx.changed(ChangeKind::UserRestored, user.uuid(), stored.version + 1);
+        }
+        written(tx, *user).await
+    })
+}
+
+/// The next version of a stored user, and nothing else.
+pub(super) fn raised(tx: &Tx<'_>, stored: &user::Model) -> user::ActiveModel {
+    user::ActiveModel { version: Set(stored.version + 1), updated_at_us: Set(tx.now.0), ..user::ActiveModel::default() }
+}
+
+pub(super) async fn update(tx: &Tx<'_>, user: UserId, columns: user::ActiveModel) -> Outcome<()> {
+    user::Entity::update_many()
+        .set(columns)
+        .filter(user::Column::TenantId.eq(tx.tenant()))
+        .filter(user::Column::Id.eq(user.uuid()))
+        .exec(tx.db)
+        .await
+        .map_err(name_taken)?;
+    Ok(())
+}
+
+/// The columns that hold what the directory says.
+fn columns(draft: &UserDraft) -> Outcome<user::ActiveModel> {
+    let profile = serde_json::to_string(&draft.profile).map_err(|error| DbErr::Type(error.to_string()))?;
+    Ok(user::ActiveModel {
+        user_name: Set(draft.user_name.as_str().to_owned()),
+        user_name_key: Set(draft.user_name.key().into_string()),
+        external_id: Set(draft.external_id.as_ref().map(|id| id.as_str().to_owned())),
+        display_name: Set(draft.display_name.as_ref().map(|name| name.as_str().to_owned())),
+        display_name_key: Set(draft.display_name.as_ref().map(|name| name.key().into_string())),
+        provisioned_active: Set(draft.provisioned_active),
+        profile: Set(profile),
+        ..user::ActiveModel::default().into_active_model()
+    })
+}
+
+async fn insert_emails(tx: &Tx<'_>, user: UserId, draft: &UserDraft) -> Outcome<()> {
+    let rows = (0..).zip(&draft.profile.emails).filter_map(|(ordinal, email)| {
+        Some(user_email::ActiveModel {
+            tenant_id: Set(tx.tenant()),
+            user_id: Set(user.uuid()),
+            ordinal: Set(ordinal),
+            value_key: Set(CaseKey::of(email.value.as_deref()?).into_string()),
+            kind_key: Set(email.kind.as_deref().map(|kind| CaseKey::of(kind).into_string())),
+        })
+    });
+    let rows: Vec<_> = rows.collect();
+    if !rows.is_empty() {
+        user_email::Entity::insert_many(rows).exec_without_returning(tx.db).await?;
+    }
+    Ok(())
+}
+
+/// The one unique constraint that a user can meet is that of the name.
+fn name_taken(error: DbErr) -> database::Error<Error> {
+    match error.sql_err() {
+        Some(SqlErr::UniqueConstraintViolation(_)) => database::Error::Refused(Error::UserNameTaken { holder: None }),
+        _ => database::Error::Database(error),
+    }
+}
