@@ -9,6 +9,8 @@ mod migrate;
 mod queue;
 #[cfg(feature = "testing")]
 pub mod testing;
+#[cfg(all(test, feature = "testing"))]
+mod tests;
 mod write;
 
 use std::time::Duration;

@@ -1,0 +1,149 @@
+//! What every write may rely on, on both engines.
+
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use rstest::rstest;
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
+
+use crate::{
+    Database, Error,
+    testing::{
+        Engine::{self, Postgres, Sqlite},
+        TestDatabase,
+    },
+};
+
+async fn open(engine: Engine) -> Option<(Database, TestDatabase)> {
+    let place = TestDatabase::empty(engine).await.unwrap()?;
+    let database = Database::open(place.location(), "public").await.unwrap();
+    let created = database
+        .write(|tx| {
+            Box::pin(async move {
+                tx.execute_unprepared("CREATE TABLE numbers (number BIGINT PRIMARY KEY, again BIGINT NOT NULL)")
+                    .await?;
+                Ok::<_, Error<()>>(())
+            })
+        })
+        .await;
+    created.unwrap();
+    Some((database, place))
+}
+
+async fn insert(tx: &DatabaseTransaction, number: u32) -> Result<(), DbErr> {
+    tx.execute_unprepared(&format!("INSERT INTO numbers VALUES ({number}, 0)")).await.map(drop)
+}
+
+async fn numbers(database: &Database) -> BTreeSet<i64> {
+    let mut select = sea_orm::sea_query::Query::select();
+    select.column("number").from("numbers");
+    let rows = database.read().query_all(&select).await.unwrap();
+    rows.iter().map(|row| row.try_get_by_index(0).unwrap()).collect()
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn d02_a_refused_work_undoes_itself_and_no_other(#[values(Sqlite, Postgres)] engine: Engine) {
+    let Some((database, _place)) = open(engine).await else { return };
+    let writes = (0..100_u32).map(|number| {
+        database.write(move |tx| {
+            Box::pin(async move {
+                insert(tx, number).await?;
+                if number % 3 == 0 { Err(Error::Refused(number)) } else { Ok(number) }
+            })
+        })
+    });
+    let outcomes = futures::future::join_all(writes).await;
+    for (number, outcome) in (0..).zip(outcomes) {
+        match outcome {
+            Ok(done) => assert!(done == number && number % 3 != 0),
+            Err(Error::Refused(refused)) => assert!(refused == number && number % 3 == 0),
+            Err(Error::Database(error)) => panic!("{error}"),
+        }
+    }
+    assert_eq!(numbers(&database).await, (0..100).filter(|number| number % 3 != 0).collect());
+}
+
+#[rstest]
+#[tokio::test]
+async fn what_was_answered_is_there_when_the_database_is_opened_again(#[values(Sqlite, Postgres)] engine: Engine) {
+    let Some((database, place)) = open(engine).await else { return };
+    database.write(|tx| Box::pin(async move { Ok::<_, Error<()>>(insert(tx, 7).await?) })).await.unwrap();
+    drop(database);
+    let again = Database::open(place.location(), "public").await.unwrap();
+    assert_eq!(numbers(&again).await, BTreeSet::from([7]));
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_work_that_panics_fails_and_the_next_goes_on(#[values(Sqlite)] engine: Engine) {
+    let Some((database, _place)) = open(engine).await else { return };
+    let panicked = database
+        .write(|tx| {
+            Box::pin(async move {
+                insert(tx, 1).await?;
+                if numbers_are_true() {
+                    panic!("on purpose");
+                }
+                Ok::<_, Error<()>>(())
+            })
+        })
+        .await;
+    assert!(matches!(panicked, Err(Error::Database(_))));
+    database.write(|tx| Box::pin(async move { Ok::<_, Error<()>>(insert(tx, 2).await?) })).await.unwrap();
+    assert_eq!(numbers(&database).await, BTreeSet::from([2]));
+}
+
+/// Keeps the compiler from seeing that the rest is never reached.
+fn numbers_are_true() -> bool {
+    std::hint::black_box(true)
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn works_that_deadlock_are_tried_again_until_both_are_done(#[values(Sqlite, Postgres)] engine: Engine) {
+    let Some((database, _place)) = open(engine).await else { return };
+    for number in [1, 2] {
+        database.write(move |tx| Box::pin(async move { Ok::<_, Error<()>>(insert(tx, number).await?) })).await.unwrap();
+    }
+    let runs = Arc::new(AtomicU32::new(0));
+    // Both take both rows, in opposite orders; the pause between is long enough that on PostgreSQL each holds its first.
+    let writes = [[1, 2], [2, 1]].map(|order| {
+        let runs = Arc::clone(&runs);
+        database.write(move |tx| {
+            let runs = Arc::clone(&runs);
+            Box::pin(async move {
+                runs.fetch_add(1, Ordering::Relaxed);
+                for number in order {
+                    let update = format!("UPDATE numbers SET again = again + 1 WHERE number = {number}");
+                    tx.execute_unprepared(&update).await?;
+                    if engine == Postgres {
+                        tx.execute_unprepared("SELECT pg_sleep(0.2)").await?;
+                    }
+                }
+                Ok::<_, Error<()>>(())
+            })
+        })
+    });
+    for outcome in futures::future::join_all(writes).await {
+        outcome.unwrap();
+    }
+    let expected = if engine == Postgres { 3 } else { 2 };
+    assert_eq!(runs.load(Ordering::Relaxed), expected, "the one that gave way ran again");
+    let mut select = sea_orm::sea_query::Query::select();
+    select.column("again").from("numbers");
+    let rows = database.read().query_all(&select).await.unwrap();
+    let again: Vec<i64> = rows.iter().map(|row| row.try_get_by_index(0).unwrap()).collect();
+    assert_eq!(again, [2, 2]);
+}
+
+#[tokio::test]
+async fn sqlites_reading_connections_cannot_write() {
+    let (database, _place) = open(Sqlite).await.unwrap();
+    assert!(database.read().execute_unprepared("INSERT INTO numbers VALUES (1, 0)").await.is_err());
+}
