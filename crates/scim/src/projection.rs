@@ -1,0 +1,269 @@
+//! Which attributes an answer holds (RFC 7644 section 3.9, with the rules of section 3.4.2.5).
+
+use serde_json::{Map, Value};
+
+use crate::error::Error;
+use crate::path::AttributePath;
+use crate::schema::{Attribute, ResourceType, Returned, Schema};
+
+/// How many names a list may hold; more are not read.
+const NAMES_MAX: usize = 200;
+
+/// The `attributes` or `excludedAttributes` of a request.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Projection(Selection);
+
+#[derive(Clone, Debug, PartialEq)]
+enum Selection {
+    Everything,
+    Only(Vec<Selected>),
+    Without(Vec<Selected>),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Selected {
+    Attribute(AttributePath),
+    Extension(&'static Schema),
+}
+
+impl Projection {
+    /// Reads the two parameters. Unknown names select nothing and are no fault; both parameters at once are one.
+    pub fn from_query(
+        resource_type: ResourceType,
+        attributes: Option<&str>,
+        excluded: Option<&str>,
+    ) -> Result<Self, Error> {
+        let given = |list: Option<&str>| list.map(str::trim).filter(|list| !list.is_empty()).map(str::to_owned);
+        match (given(attributes), given(excluded)) {
+            (Some(_), Some(_)) => {
+                Err(Error::invalid_value("attributes and excludedAttributes cannot be used together"))
+            }
+            (Some(list), None) => Ok(Self(Selection::Only(selected(resource_type, &list)))),
+            (None, Some(list)) => Ok(Self(Selection::Without(selected(resource_type, &list)))),
+            (None, None) => Ok(Self::everything()),
+        }
+    }
+
+    /// The projection of a request that names no attributes.
+    pub fn everything() -> Self {
+        Self(Selection::Everything)
+    }
+
+    /// Takes away what was not asked for. `id` and `schemas` always stay.
+    pub fn apply(&self, response: &mut Map<String, Value>) {
+        match &self.0 {
+            Selection::Everything => {}
+            Selection::Only(selected) => *response = only(selected, response),
+            Selection::Without(selected) => selected.iter().for_each(|selected| remove(selected, response)),
+        }
+    }
+
+    /// Whether the answer holds a group's members, so that they need to be read.
+    pub fn includes_members(&self) -> bool {
+        let names = |selected: &Selected| matches!(selected, Selected::Attribute(p) if p.attribute.name == "members");
+        match &self.0 {
+            Selection::Everything => true,
+            Selection::Only(selected) => selected.iter().any(names),
+            Selection::Without(selected) => {
+                !selected.iter().any(|s| names(s) && matches!(s, Selected::Attribute(p) if p.sub_attribute.is_none()))
+            }
+        }
+    }
+}
+
+/// Splits on commas outside brackets; what stands in brackets only narrows a name, and an answer is not narrowed.
+fn selected(resource_type: ResourceType, list: &str) -> Vec<Selected> {
+    let mut names = vec![String::new()];
+    let mut depth = 0_usize;
+    for c in list.chars() {
+        match (c, names.last_mut()) {
+            ('[', _) => depth += 1,
+            (']', _) => depth = depth.saturating_sub(1),
+            (',', _) if depth == 0 => names.push(String::new()),
+            (c, Some(name)) if depth == 0 && !c.is_whitespace() => name.push(c),
+            (_, _) => {}
+        }
+    }
+    let resolve = |name: &String| match resource_type.schema_by_urn(name) {
+        Some(schema) if resource_type.extension(name).is_some() => Some(Selected::Extension(schema)),
+        Some(_) | None => AttributePath::parse(resource_type, name).ok().map(Selected::Attribute),
+    };
+    names.iter().take(NAMES_MAX).filter_map(resolve).collect()
+}
+
+fn is_always(attribute: &Attribute) -> bool {
+    attribute.returned == Returned::Always
+}
+
+fn only(selected: &[Selected], response: &Map<String, Value>) -> Map<String, Value> {
+    let mut kept = Map::new();
+    for (key, value) in response {
+        let extension = |schema: &&'static Schema| schema.id == key;
+        if matches!(key.as_str(), "id" | "schemas") {
+            kept.insert(key.clone(), value.clone());
+            continue;
+        }
+        let mut part = None;
+        for selected in selected {
+            match selected {
+                Selected::Extension(schema) if extension(schema) => part = Some(value.clone()),
+                Selected::Attribute(path) if path.extension.as_ref().is_some_and(extension) => {
+                    let Some(inner) = value.get(path.attribute.name).and_then(|inner| sub_only(path, inner)) else {
+                        continue;
+                    };
+                    let addition = Value::Object(Map::from_iter([(path.attribute.name.to_owned(), inner)]));
+                    part = Some(merged(part, addition));
+                }
+                Selected::Attribute(path) if path.extension.is_none() && path.attribute.name == key => {
+                    part = match sub_only(path, value) {
+                        Some(addition) => Some(merged(part, addition)),
+                        None => part,
+                    };
+                }
+                Selected::Extension(_) | Selected::Attribute(_) => {}
+            }
+        }
+        if let Some(part) = part {
+            kept.insert(key.clone(), part);
+        }
+    }
+    kept
+}
+
+/// The value with nothing but the sub-attribute that the path names.
+fn sub_only(path: &AttributePath, value: &Value) -> Option<Value> {
+    let Some(sub) = path.sub_attribute else { return Some(value.clone()) };
+    let one = |element: &Value| {
+        let part = element.get(sub.name).map(|part| (sub.name.to_owned(), part.clone()));
+        Value::Object(part.into_iter().collect())
+    };
+    match value {
+        // Elements keep their place, so that a second sub-attribute joins the right one.
+        Value::Array(elements) => Some(Value::Array(elements.iter().map(one).collect())),
+        Value::Object(_) => Some(one(value)).filter(|part| part.as_object().is_some_and(|part| !part.is_empty())),
+        _ => None,
+    }
+}
+
+fn merged(old: Option<Value>, new: Value) -> Value {
+    match (old, new) {
+        (Some(Value::Object(mut old)), Value::Object(new)) => {
+            for (key, value) in new {
+                let value = merged(old.remove(&key), value);
+                old.insert(key, value);
+            }
+            Value::Object(old)
+        }
+        (Some(Value::Array(old)), Value::Array(new)) if old.len() == new.len() => {
+            Value::Array(old.into_iter().zip(new).map(|(old, new)| merged(Some(old), new)).collect())
+        }
+        (_, new) => new,
+    }
+}
+
+fn remove(selected: &Selected, response: &mut Map<String, Value>) {
+    let path = match selected {
+        Selected::Extension(schema) => {
+            response.remove(schema.id);
+            return;
+        }
+        Selected::Attribute(path) => path,
+    };
+    if is_always(path.attribute) {
+        return;
+    }
+    match path.extension {
+        None => remove_from(path, response),
+        Some(extension) => {
+            let Some(Value::Object(members)) = response.get_mut(extension.id) else { return };
+            remove_from(path, members);
+            if members.is_empty() {
+                response.remove(extension.id);
+            }
+        }
+    }
+}
+
+fn remove_from(path: &AttributePath, object: &mut Map<String, Value>) {
+    let Some(sub) = path.sub_attribute else {
+        object.remove(path.attribute.name);
+        return;
+    };
+    let remove_sub = |value: &mut Value| {
+        if let Value::Object(members) = value {
+            members.remove(sub.name);
+        }
+    };
+    match object.get_mut(path.attribute.name) {
+        Some(Value::Array(elements)) => elements.iter_mut().for_each(remove_sub),
+        Some(value) => remove_sub(value),
+        None => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::schema::ENTERPRISE_USER_URN;
+
+    fn user() -> Value {
+        json!({"schemas": ["s"], "id": "u1", "userName": "ada", "name": {"givenName": "Ada", "familyName": "L"},
+            "emails": [{"type": "work", "value": "a"}, {"value": "b"}],
+            ENTERPRISE_USER_URN: {"department": "R", "division": "D"}, "meta": {"resourceType": "User"}})
+    }
+
+    fn check(attributes: Option<&str>, excluded: Option<&str>, expect: Value) {
+        let projection = Projection::from_query(ResourceType::User, attributes, excluded).unwrap();
+        let mut response = user().as_object().unwrap().clone();
+        projection.apply(&mut response);
+        assert_eq!(Value::Object(response), expect);
+    }
+
+    #[test]
+    fn only_named_attributes_stay_beside_id_and_schemas() {
+        check(Some("USERNAME"), None, json!({"schemas": ["s"], "id": "u1", "userName": "ada"}));
+        check(Some("shoeSize"), None, json!({"schemas": ["s"], "id": "u1"}));
+        check(Some(" "), None, user());
+    }
+
+    #[test]
+    fn sub_attributes_of_one_element_stay_together() {
+        let expect = json!({"schemas": ["s"], "id": "u1", "emails": [{"type": "work", "value": "a"}, {"value": "b"}]});
+        check(Some("emails.value, emails.type"), None, expect.clone());
+        check(Some("emails[type eq \"work\"]"), None, expect);
+        check(Some("name.givenName"), None, json!({"schemas": ["s"], "id": "u1", "name": {"givenName": "Ada"}}));
+    }
+
+    #[test]
+    fn extensions_are_named_whole_or_by_attribute() {
+        let part = json!({"schemas": ["s"], "id": "u1", ENTERPRISE_USER_URN: {"department": "R"}});
+        check(Some(&format!("{ENTERPRISE_USER_URN}:department")), None, part);
+        let whole = json!({"schemas": ["s"], "id": "u1", ENTERPRISE_USER_URN: {"department": "R", "division": "D"}});
+        check(Some(ENTERPRISE_USER_URN), None, whole);
+    }
+
+    #[test]
+    fn excluded_attributes_go_and_id_stays() {
+        let expect = json!({"schemas": ["s"], "id": "u1", "userName": "ada", "name": {"familyName": "L"},
+            "emails": [{"value": "a"}, {"value": "b"}], "meta": {"resourceType": "User"}});
+        let excluded = format!("id,schemas,name.givenName,emails.type,{ENTERPRISE_USER_URN}");
+        check(None, Some(&excluded), expect);
+    }
+
+    #[test]
+    fn both_parameters_are_refused() {
+        assert_eq!(Projection::from_query(ResourceType::User, Some("id"), Some("id")).unwrap_err().status, 400);
+    }
+
+    #[test]
+    fn members_are_read_only_when_they_are_answered() {
+        let includes = |attributes, excluded| {
+            Projection::from_query(ResourceType::Group, attributes, excluded).unwrap().includes_members()
+        };
+        assert!(includes(None, None) && includes(Some("members.value"), None) && includes(None, Some("displayName")));
+        assert!(!includes(None, Some("MEMBERS")) && !includes(Some("displayName"), None));
+        assert!(includes(None, Some("members.display")));
+    }
+}
