@@ -1,0 +1,90 @@
+//! Facts and properties of PATCH bodies that are refused; what is accepted stands in `tests/recorded`.
+
+use proptest::prelude::proptest;
+use scim::patch::{GroupChange, OnMissing, PATCH_OPERATIONS_MAX, apply, group_changes};
+use scim::{Resource, ResourceType, ScimType};
+use serde_json::{Value, json};
+
+use super::patch;
+use crate::arbitrary::json_values;
+
+fn refused(body: Value, scim_type: ScimType) {
+    let error = patch(ResourceType::User, body.clone()).expect_err(&body.to_string());
+    assert_eq!((error.status, error.scim_type), (400, Some(scim_type)), "{body}");
+}
+
+fn refused_operation(operation: Value, scim_type: ScimType) {
+    refused(json!({"Operations": [operation]}), scim_type);
+}
+
+#[test]
+fn a_body_without_sound_structure_is_refused() {
+    for body in [json!([]), json!("x"), json!({}), json!({"Operations": {}}), json!({"Operations": [], "schemas": "x"})]
+    {
+        refused(body, ScimType::InvalidSyntax);
+    }
+    refused_operation(json!("x"), ScimType::InvalidSyntax);
+    refused_operation(json!({"path": "title", "value": "x"}), ScimType::InvalidSyntax);
+    refused_operation(json!({"op": "upsert", "path": "title", "value": "x"}), ScimType::InvalidSyntax);
+    refused_operation(json!({"op": 5, "path": "title", "value": "x"}), ScimType::InvalidSyntax);
+}
+
+#[test]
+fn a_malformed_path_is_refused() {
+    refused_operation(json!({"op": "Add", "path": 5, "value": "x"}), ScimType::InvalidPath);
+    refused_operation(json!({"op": "Add", "path": "title title", "value": "x"}), ScimType::InvalidPath);
+    refused_operation(json!({"op": "Add", "path": "emails]", "value": "x"}), ScimType::InvalidPath);
+    refused_operation(json!({"op": "Add", "path": "emails[type eq]", "value": "x"}), ScimType::InvalidFilter);
+    refused_operation(json!({"op": "Add", "path": "emails[type eq \"work]", "value": "x"}), ScimType::InvalidPath);
+}
+
+#[test]
+fn the_number_of_operations_is_bounded_after_they_are_taken_apart() {
+    let operations = |count: usize| vec![json!({"op": "Replace", "value": {"title": "x", "nickName": "y"}}); count];
+    let half = PATCH_OPERATIONS_MAX / 2;
+    assert!(patch(ResourceType::User, json!({"Operations": operations(half)})).is_ok());
+    assert_eq!(patch(ResourceType::User, json!({"Operations": operations(half + 1)})).unwrap_err().status, 413);
+}
+
+#[test]
+fn only_equalities_with_a_sub_attribute_may_make_an_element() {
+    let on_missing = |path: &str, value: Value| {
+        let body = json!({"Operations": [{"op": "Replace", "path": path, "value": value}]});
+        let (operations, _) = patch(ResourceType::User, body).unwrap();
+        operations.first().unwrap().on_missing
+    };
+    assert_eq!(on_missing("emails[type eq \"work\"].value", json!("x")), OnMissing::Create);
+    assert_eq!(on_missing("emails[type eq \"work\" and primary eq \"True\"].value", json!("x")), OnMissing::Create);
+    assert_eq!(on_missing("emails[type eq \"work\"]", json!({"value": "x"})), OnMissing::Refuse);
+    assert_eq!(on_missing("emails[type ne \"work\"].value", json!("x")), OnMissing::Refuse);
+    assert_eq!(on_missing("emails[type eq \"a\" or type eq \"b\"].value", json!("x")), OnMissing::Refuse);
+}
+
+#[test]
+fn reports_never_hold_the_values_of_filters() {
+    let body = json!({"Operations": [{"op": "Add", "path": "pets[name eq \"Rex\"].age", "value": 5}]});
+    let (operations, dropped) = patch(ResourceType::User, body).unwrap();
+    assert!(operations.is_empty());
+    assert_eq!(dropped.iter().map(|dropped| dropped.attribute.as_str()).collect::<Vec<_>>(), ["pets"]);
+}
+
+proptest! {
+    #[test]
+    fn no_body_panics(body in json_values(), value in json_values(), path in 0..9_usize, op in 0..3_usize) {
+        let _ = patch(ResourceType::User, body);
+        let paths = ["emails", "emails[type eq work].value", "name", "active", "roles", "roles[primary eq \"True\"].value",
+            "manager", "members", ""];
+        let op = ["Add", "REMOVE", "replace"][op];
+        let body = json!({"Operations": [{"op": op, "path": paths[path], "value": value}]});
+        let user = Resource::from_json(ResourceType::User, json!({"userName": "ada", "emails": [{"value": "x"}]})).unwrap();
+        let patched = patch(ResourceType::User, body.clone()).and_then(|(operations, _)| apply(&user, &operations));
+        if let Ok(patched) = patched {
+            let again = Resource::from_json(ResourceType::User, Value::Object(patched.as_object().clone()));
+            proptest::prop_assert_eq!(again, Ok(patched));
+        }
+        if let Ok((operations, _)) = patch(ResourceType::Group, body) {
+            let cleared = group_changes(&operations).is_ok_and(|changes| changes.contains(&GroupChange::ClearMembers));
+            proptest::prop_assert!(!cleared);
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Paths arrive with everything that [`names`] and [`filter`](crate::filter()) treat, and with a filter on an
+//! attribute that has one value.
+//!
+//! Source: learn.microsoft.com/answers 5746233 (a filter on a single value); customize-application-attributes
+//! (`roles[primary eq "True"].value`).
+
+use scim::patch::OnMissing;
+use scim::schema::Schema;
+use scim::{Error, Path, PathError, ResourceType};
+
+use crate::dropped::Reason;
+use crate::{filter, names};
+
+/// What a path stands for.
+pub(crate) enum Resolved {
+    /// All attributes of a schema.
+    Schema(&'static Schema),
+    /// A path that the engine knows.
+    Path(Path),
+    /// Nothing that this server keeps.
+    Unknown {
+        /// The name, without any value of a filter.
+        attribute: String,
+        reason: Reason,
+    },
+}
+
+/// Resolves the path of an operation. A malformed path is refused; an unknown name is not.
+pub(crate) fn resolve(resource_type: ResourceType, text: &str) -> Result<Resolved, Error> {
+    let text = text.trim();
+    if let Some(schema) = resource_type.schema_by_urn(text) {
+        return Ok(Resolved::Schema(schema));
+    }
+    let text = names::with_colon(resource_type, text);
+    let (name, brackets) = match text.split_once('[') {
+        Some((name, _)) => (name, true),
+        None => (text.as_ref(), false),
+    };
+    let path = match names::attribute(resource_type, name) {
+        Some(attribute) if !brackets => Ok(Path::from(attribute)),
+        Some(attribute) if !attribute.leaf().is_complex() && text.ends_with(']') => Ok(Path::from(attribute)),
+        Some(_) => Path::parse(resource_type, &filter::filter(resource_type, &text)),
+        None => Path::parse(resource_type, &text),
+    };
+    match path {
+        Ok(path) => Ok(Resolved::Path(path)),
+        Err(PathError::Unknown { attribute, .. }) => {
+            let reason = names::reason(resource_type, &attribute);
+            Ok(Resolved::Unknown { attribute, reason })
+        }
+        Err(error @ (PathError::Malformed { .. } | PathError::Filter { .. })) => Err(error.into()),
+    }
+}
+
+/// Entra sets values of elements that are not there yet, by a filter that describes them.
+///
+/// Source: GitHub Captain-P-Goldfish/scim-for-keycloak#73, thomaspoignant/scim-patch#176, ssoready/ssoready#249.
+pub(crate) fn on_missing(path: &Path) -> OnMissing {
+    let describes = path.filter.as_ref().is_some_and(|filter| filter.equality_terms().is_some());
+    if describes && path.attribute.sub_attribute.is_some() { OnMissing::Create } else { OnMissing::Refuse }
+}
