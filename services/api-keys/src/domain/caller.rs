@@ -1,0 +1,54 @@
+//! Who does something to which tenant's keys, and the log of it.
+
+use authn::{Principal, Scope, Scopes, TenantError};
+use ids::{ApiKeyId, TenantId};
+
+use super::{Error, Timestamp};
+
+/// A caller in the midst of a call.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller {
+    /// The tenant that the call is about.
+    pub(crate) tenant: TenantId,
+    /// Who: `operator` or `key`, a colon and the key's id.
+    pub(crate) actor: String,
+    /// Whether each use is logged, reads included (`rules.md` R5).
+    pub(crate) is_operator: bool,
+    pub(crate) scopes: Scopes,
+    /// What: the full name of the RPC.
+    pub(crate) action: &'static str,
+}
+
+impl Caller {
+    /// The caller of `action` with a request whose `tenant_id` is `named`.
+    pub(crate) fn new(principal: &Principal, named: &str, action: &'static str) -> Result<Self, Error> {
+        let tenant = principal.tenant(named).map_err(|error| match error {
+            TenantError::InvalidArgument => Error::invalid("tenant_id", "the operator names a tenant by its id"),
+            TenantError::NotFound => Error::NotFound,
+        })?;
+        let (actor, is_operator, scopes) = (principal.actor(), principal.is_operator(), principal.scopes);
+        Ok(Self { tenant, actor, is_operator, scopes, action })
+    }
+
+    /// The installation itself, which brings the operator credential `key`.
+    pub(crate) fn installation(key: ApiKeyId) -> Self {
+        Self {
+            tenant: TenantId::OPERATOR,
+            actor: format!("operator:{key}"),
+            is_operator: true,
+            scopes: [Scope::Operator].into_iter().collect(),
+            action: "install_operator",
+        }
+    }
+}
+
+/// One entry of a tenant's log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct AuditEntry {
+    pub(crate) position: i64,
+    pub(crate) at: Timestamp,
+    pub(crate) actor: String,
+    pub(crate) action: String,
+    pub(crate) subject: String,
+    pub(crate) detail: String,
+}

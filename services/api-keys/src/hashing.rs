@@ -1,0 +1,196 @@
+//! argon2id over keys, slow by design and therefore bounded: so many run, so many wait, the rest are told to come
+//! again.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+};
+
+use argon2::{Algorithm, Argon2, Params, PasswordHash, PasswordHasher, PasswordVerifier, Version, password_hash};
+use authn::{KeyText, key::Kind};
+use ids::ApiKeyId;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task,
+};
+
+use crate::domain::Error;
+
+/// OWASP's first choice for argon2id: 19 MiB of memory, 2 passes, 1 lane.
+const MEMORY_KIB: u32 = 19 * 1024;
+const PASSES: u32 = 2;
+const LANES: u32 = 1;
+/// The most that run at once, whatever the cores: each holds its memory.
+const RUNNING_MAX: usize = 4;
+/// How many may wait for their turn. On two cores the last waits some four seconds.
+const WAITING_MAX: usize = 256;
+
+#[derive(Debug)]
+pub(crate) struct Hashing {
+    running: Arc<Semaphore>,
+    /// A place for each that runs or waits.
+    line: Arc<Semaphore>,
+    /// The hash of a key that nobody has: what an unknown id is compared with.
+    nobodys: String,
+    runs: Arc<AtomicU64>,
+}
+
+impl Hashing {
+    pub(crate) async fn new() -> Result<Self, Error> {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        Self::bounded(cores.min(RUNNING_MAX), WAITING_MAX).await
+    }
+
+    /// Runs at most `running` at once, with at most `waiting` behind them.
+    pub(crate) async fn bounded(running: usize, waiting: usize) -> Result<Self, Error> {
+        let mut hashing = Self {
+            running: Arc::new(Semaphore::new(running)),
+            line: Arc::new(Semaphore::new(running + waiting)),
+            nobodys: String::new(),
+            runs: Arc::default(),
+        };
+        let nobody = KeyText::mint(Kind::Tenant, ApiKeyId::generate()).map_err(|_| Error::Internal)?;
+        hashing.nobodys = hashing.hash(nobody).await?;
+        Ok(hashing)
+    }
+
+    /// The PHC string of `key`.
+    pub(crate) async fn hash(&self, key: KeyText) -> Result<String, Error> {
+        self.run(move || {
+            let hash: PasswordHash = argon2()?.hash_password(key.expose().as_bytes())?;
+            Ok(hash.to_string())
+        })
+        .await
+    }
+
+    /// Whether `hash`, a PHC string, is of `key`. None, for a key that does not exist, takes as long to be found wrong.
+    pub(crate) async fn verify(&self, key: KeyText, hash: Option<String>) -> Result<bool, Error> {
+        let known = hash.is_some();
+        let hash = hash.unwrap_or_else(|| self.nobodys.clone());
+        self.run(move || {
+            let hash = PasswordHash::new(&hash)?;
+            // Without these the library calls every key wrong, and does so at once.
+            if hash.salt.is_none() || hash.hash.is_none() {
+                return Err(password_hash::Error::EncodingInvalid);
+            }
+            match argon2()?.verify_password(key.expose().as_bytes(), &hash) {
+                Ok(()) => Ok(known),
+                Err(password_hash::Error::PasswordInvalid) => Ok(false),
+                Err(error) => Err(error),
+            }
+        })
+        .await
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> password_hash::Result<T> + Send + 'static,
+    ) -> Result<T, Error> {
+        let turn = self.turn().await?;
+        self.runs.fetch_add(1, Ordering::Relaxed);
+        let outcome = task::spawn_blocking(move || {
+            // The place is given back when the work is done, not when its caller goes away.
+            let _turn = turn;
+            work()
+        });
+        match outcome.await {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => {
+                tracing::error!(%error, "argon2 failed");
+                Err(Error::Internal)
+            }
+            Err(_) => Err(Error::Internal),
+        }
+    }
+
+    async fn turn(&self) -> Result<[OwnedSemaphorePermit; 2], Error> {
+        let place = Arc::clone(&self.line).try_acquire_owned().map_err(|_| Error::Busy)?;
+        let running = Arc::clone(&self.running).acquire_owned().await.map_err(|_| Error::Busy)?;
+        Ok([place, running])
+    }
+
+    /// Takes every turn, so that all who come have to wait until the answer is dropped.
+    #[cfg(test)]
+    pub(crate) fn hold(&self) -> OwnedSemaphorePermit {
+        let all = u32::try_from(self.running.available_permits()).unwrap();
+        Arc::clone(&self.running).try_acquire_many_owned(all).unwrap()
+    }
+
+    /// How many more may come.
+    #[cfg(test)]
+    pub(crate) fn places(&self) -> usize {
+        self.line.available_permits()
+    }
+
+    /// How often argon2 ran.
+    #[cfg(test)]
+    pub(crate) fn runs(&self) -> u64 {
+        self.runs.load(Ordering::Relaxed)
+    }
+}
+
+fn argon2() -> password_hash::Result<Argon2<'static>> {
+    let params = Params::new(MEMORY_KIB, PASSES, LANES, None)?;
+    Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key() -> KeyText {
+        KeyText::mint(Kind::Tenant, ApiKeyId::generate()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_hash_is_of_its_key_alone_and_names_owasps_parameters() {
+        let hashing = Hashing::new().await.unwrap();
+        let (right, wrong) = (key(), key());
+        let hash = hashing.hash(right.clone()).await.unwrap();
+        assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
+        assert_eq!(hashing.verify(right.clone(), Some(hash.clone())).await, Ok(true));
+        assert_eq!(hashing.verify(wrong, Some(hash.clone())).await, Ok(false));
+        assert_ne!(hashing.hash(right).await.unwrap(), hash, "salted");
+    }
+
+    #[tokio::test]
+    async fn r03_an_unknown_key_costs_a_run_and_is_wrong() {
+        let hashing = Hashing::new().await.unwrap();
+        let before = hashing.runs();
+        assert_eq!(hashing.verify(key(), None).await, Ok(false));
+        assert_eq!(hashing.runs(), before + 1);
+    }
+
+    #[tokio::test]
+    async fn a_hash_that_cannot_be_read_is_an_error_and_not_a_wrong_key() {
+        let hashing = Hashing::new().await.unwrap();
+        for hash in ["", "nonsense", "$nonsense", "$argon2id$v=19$m=19456,t=2,p=1"] {
+            assert_eq!(hashing.verify(key(), Some(hash.into())).await, Err(Error::Internal), "{hash}");
+        }
+    }
+
+    #[tokio::test]
+    async fn so_many_wait_and_the_next_is_told_to_come_again() {
+        let hashing = Arc::new(Hashing::bounded(1, 2).await.unwrap());
+        let held = hashing.hold();
+        let waiting: Vec<_> = (0..3)
+            .map(|_| {
+                let hashing = Arc::clone(&hashing);
+                tokio::spawn(async move { hashing.verify(key(), None).await })
+            })
+            .collect();
+        while hashing.places() > 0 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(hashing.verify(key(), None).await, Err(Error::Busy));
+        drop(held);
+        for waiting in waiting {
+            assert_eq!(waiting.await.unwrap(), Ok(false));
+        }
+        assert_eq!(hashing.verify(key(), None).await, Ok(false));
+        assert_eq!(hashing.places(), 3);
+    }
+}

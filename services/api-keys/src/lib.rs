@@ -1,0 +1,151 @@
+//! API keys: made, listed, revoked, and exchanged for short-lived tokens.
+//!
+//! Only an argon2id hash of a key is stored. Verifying one is slow by design, so it is bounded and done once: a key is
+//! exchanged for a token, which anyone verifies by the published signing keys. What is revoked stands in one ordered
+//! list that every verifier follows.
+
+mod config;
+mod domain;
+mod exchange;
+mod hashing;
+mod heads;
+mod rpc;
+mod signing;
+mod store;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
+use std::{error::Error as StdError, sync::Arc};
+
+use authn::{Authenticator, KeyText, Scope, key::Kind};
+use database::Location;
+use ids::TenantId;
+use tonic::service::{Routes, RoutesBuilder};
+
+pub use config::{Config, EncryptionKey, InvalidEncryptionKey, Migrate};
+use domain::{ApiKey, Caller, Timestamp};
+use exchange::Exchange;
+use hashing::Hashing;
+use heads::Heads;
+use store::Store;
+
+/// The service's name: its schema on PostgreSQL.
+pub const SERVICE: &str = "api_keys";
+
+/// The service. Clones are cheap and are the same one; its background work ends with the last of them and of the routes
+/// made from it.
+#[derive(Clone, Debug)]
+pub struct ApiKeys(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    store: Store,
+    hashing: Arc<Hashing>,
+    exchange: Exchange,
+    heads: Heads,
+}
+
+/// Why the service cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The database cannot be reached, or failed.
+    #[error("the database of api-keys cannot be used")]
+    Database(#[source] Box<dyn StdError + Send + Sync>),
+    /// The schema is not this release's.
+    #[error("the schema of api-keys cannot be used")]
+    Schema(#[from] database::MigrateError),
+    /// The signing keys in the database are encrypted under another key.
+    #[error("the encryption key is not the one that this database's signing keys are encrypted under")]
+    WrongEncryptionKey,
+    /// The system's cryptography failed.
+    #[error("the system's cryptography failed")]
+    Cryptography,
+}
+
+/// Why an operator credential was not installed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InstallError {
+    /// The key is a tenant's.
+    #[error("not an operator credential: its text begins with `rollcallops`")]
+    NotAnOperator,
+    /// The database or the hashing failed.
+    #[error("the operator credential could not be stored")]
+    Unavailable,
+}
+
+impl ApiKeys {
+    /// Opens the database and, in an empty one, makes the first signing key. To be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// When the database cannot be used, or is another's by its encryption key.
+    pub async fn open(config: Config) -> Result<Self, OpenError> {
+        let store = Store::open(&config.location).await?;
+        match config.migrate {
+            Migrate::Run => store.migrate().await?,
+            Migrate::Check => store.check_migrated().await?,
+        }
+        let signer = signing::load(&store, &config.encryption_key).await?;
+        let hashing = Arc::new(Hashing::new().await.map_err(|_| OpenError::Cryptography)?);
+        let exchange = Exchange::new(store.clone(), Arc::clone(&hashing), signer);
+        let heads = Heads::start(store.clone());
+        Ok(Self(Arc::new(Inner { store, hashing, exchange, heads })))
+    }
+
+    /// Adds the public `ApiKeyService`, behind authentication.
+    pub fn add_services(&self, routes: &mut RoutesBuilder, authenticator: &Authenticator) {
+        routes.add_service(rpc::api_key_service(self.clone(), authenticator.clone()));
+    }
+
+    /// The `CredentialService`, which asks nobody who he is: for this process, or a listener that only Rollcall's
+    /// services reach.
+    #[must_use]
+    pub fn internal_routes(&self) -> Routes {
+        Routes::new(rpc::credential_service(self.clone()))
+    }
+
+    /// Stores the hash of an operator credential, unless it is stored already. A revoked one stays revoked.
+    ///
+    /// # Errors
+    /// When `key` is a tenant's, or the database fails.
+    pub async fn install_operator(&self, key: &KeyText) -> Result<(), InstallError> {
+        if key.kind() != Kind::Operator {
+            return Err(InstallError::NotAnOperator);
+        }
+        let unavailable = |_| InstallError::Unavailable;
+        if let Some(stored) = self.0.store.credential(key.id()).await.map_err(unavailable)? {
+            if stored.revoked_at.is_some() {
+                tracing::warn!(api_key.id = %key.id(), "the operator credential was revoked: it opens nothing");
+            }
+            return Ok(());
+        }
+        let hash = self.0.hashing.hash(key.clone()).await.map_err(unavailable)?;
+        let caller = Caller::installation(key.id());
+        let stored = ApiKey {
+            id: key.id(),
+            tenant: TenantId::OPERATOR,
+            name: "operator".to_owned(),
+            scopes: [Scope::Operator].into_iter().collect(),
+            creator: caller.actor.clone(),
+            created_at: Timestamp::now(),
+            expires_at: None,
+            revoked_at: None,
+        };
+        self.0.store.install(&caller, stored, hash).await.map_err(unavailable)
+    }
+
+    /// Whether the database answers now.
+    pub async fn ready(&self) -> bool {
+        self.0.store.head().await.is_ok()
+    }
+}
+
+/// Brings the database's schema up to date.
+///
+/// # Errors
+/// When the database cannot be used; nothing is changed then.
+pub async fn migrate(location: &Location) -> Result<(), OpenError> {
+    let store = Store::open(location).await?;
+    Ok(store.migrate().await?)
+}

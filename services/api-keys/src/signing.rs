@@ -1,0 +1,96 @@
+//! The key that tokens are signed with: made once for a database, kept there encrypted.
+
+use aws_lc_rs::{
+    aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey},
+    encoding::{AsDer, Pkcs8V2Der},
+    signature::{Ed25519KeyPair, KeyPair},
+};
+use jsonwebtoken::EncodingKey;
+use secrecy::{ExposeSecret, SecretSlice};
+use uuid::Uuid;
+
+use crate::{
+    OpenError,
+    config::EncryptionKey,
+    store::{SigningKey, Store},
+};
+
+/// What signs.
+pub(crate) struct Signer {
+    pub(crate) kid: String,
+    pub(crate) key: EncodingKey,
+}
+
+impl std::fmt::Debug for Signer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Signer").field("kid", &self.kid).finish_non_exhaustive()
+    }
+}
+
+/// The signer of this database. Replicas that start at once on an empty one end up with the same.
+pub(crate) async fn load(store: &Store, encryption_key: &EncryptionKey) -> Result<Signer, OpenError> {
+    let stored = match store.newest_signing_key().await? {
+        Some(stored) => stored,
+        None => store.insert_first_signing_key(generate(encryption_key)?).await?,
+    };
+    let SigningKey { kid, sealed_private_key, .. } = stored;
+    let private_key = open(encryption_key, &kid, sealed_private_key)?;
+    Ok(Signer { kid, key: EncodingKey::from_ed_der(private_key.expose_secret()) })
+}
+
+fn generate(encryption_key: &EncryptionKey) -> Result<SigningKey, OpenError> {
+    let pair = Ed25519KeyPair::generate().map_err(|_| OpenError::Cryptography)?;
+    let private_key = AsDer::<Pkcs8V2Der<'_>>::as_der(&pair).map_err(|_| OpenError::Cryptography)?;
+    let kid = Uuid::now_v7().to_string();
+    let sealed_private_key = seal(encryption_key, &kid, private_key.as_ref())?;
+    Ok(SigningKey { kid, public_key: pair.public_key().as_ref().to_vec(), sealed_private_key })
+}
+
+/// The nonce, the encrypted text and its tag. The kid is bound to them, so that no row's secret can be put into
+/// another.
+fn seal(encryption_key: &EncryptionKey, kid: &str, secret: &[u8]) -> Result<Vec<u8>, OpenError> {
+    let mut sealed = secret.to_vec();
+    let nonce = aes(encryption_key)?
+        .seal_in_place_append_tag(Aad::from(kid.as_bytes()), &mut sealed)
+        .map_err(|_| OpenError::Cryptography)?;
+    sealed.splice(0..0, nonce.as_ref().iter().copied());
+    Ok(sealed)
+}
+
+fn open(encryption_key: &EncryptionKey, kid: &str, mut sealed: Vec<u8>) -> Result<SecretSlice<u8>, OpenError> {
+    let (nonce, text) = sealed.split_at_mut_checked(NONCE_LEN).ok_or(OpenError::WrongEncryptionKey)?;
+    let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| OpenError::WrongEncryptionKey)?;
+    let opened = aes(encryption_key)?
+        .open_in_place(nonce, Aad::from(kid.as_bytes()), text)
+        .map_err(|_| OpenError::WrongEncryptionKey)?;
+    Ok(SecretSlice::from(opened.to_vec()))
+}
+
+fn aes(encryption_key: &EncryptionKey) -> Result<RandomizedNonceKey, OpenError> {
+    RandomizedNonceKey::new(&AES_256_GCM, encryption_key.bytes()).map_err(|_| OpenError::Cryptography)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_sealed_opens_under_the_same_key_and_kid_alone() {
+        let (key, other) = (EncryptionKey::generate().unwrap(), EncryptionKey::generate().unwrap());
+        let sealed = seal(&key, "kid", b"secret").unwrap();
+        assert_eq!(open(&key, "kid", sealed.clone()).unwrap().expose_secret(), b"secret");
+        assert!(!sealed.windows(6).any(|bytes| bytes == b"secret"));
+        let mut changed = sealed.clone();
+        changed[NONCE_LEN] ^= 1;
+        for refused in [
+            open(&other, "kid", sealed.clone()),
+            open(&key, "dik", sealed.clone()),
+            open(&key, "kid", changed),
+            open(&key, "kid", sealed[..NONCE_LEN].to_vec()),
+            open(&key, "kid", Vec::new()),
+        ] {
+            assert!(matches!(refused, Err(OpenError::WrongEncryptionKey)));
+        }
+        assert_ne!(seal(&key, "kid", b"secret").unwrap(), sealed, "nonces differ");
+    }
+}
