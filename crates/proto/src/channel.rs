@@ -7,7 +7,10 @@ use std::{
 };
 
 use http::{Request, Response};
-use tonic::{body::Body, transport::Endpoint};
+use tonic::{
+    body::Body,
+    transport::{ClientTlsConfig, Endpoint},
+};
 use tower::{BoxError, Service, ServiceExt, util::BoxCloneSyncService};
 
 /// The longest that a call may take to its response headers, over TCP and in one process alike.
@@ -26,7 +29,11 @@ impl Channel {
     /// # Errors
     /// When `uri` is not an absolute `http` or `https` URI.
     pub fn connect(uri: &str) -> Result<Self, tonic::transport::Error> {
-        let channel = Endpoint::from_shared(uri.to_owned())?
+        let mut endpoint = Endpoint::from_shared(uri.to_owned())?;
+        if endpoint.uri().scheme() == Some(&http::uri::Scheme::HTTPS) {
+            endpoint = endpoint.tls_config(ClientTlsConfig::new().with_native_roots())?;
+        }
+        let channel = endpoint
             .connect_timeout(CONNECT_TIMEOUT)
             .http2_keep_alive_interval(Duration::from_secs(10))
             .keep_alive_timeout(Duration::from_secs(5))

@@ -9,7 +9,7 @@ pub(crate) struct Caller {
     pub(crate) tenant: TenantId,
     /// `operator` or `key`, a colon and the key's id.
     pub(crate) actor: String,
-    /// The RPC's path, as `/package.Service/Method`.
+    /// The RPC, as `package.Service/Method`.
     pub(crate) action: &'static str,
     /// Whether this is a directory's own traffic: it obeys the provisioning state, and stands in the provisioning log and not in the audit log.
     pub(crate) provisioning: bool,

@@ -63,7 +63,7 @@ fn caller(principal: &Principal, named: &str, action: &'static str) -> Result<Ca
     Ok(Caller {
         tenant,
         actor: principal.actor(),
-        action,
+        action: action.trim_start_matches('/'),
         // A key may hold more scopes than a directory needs; what it does as an administrator is an administrator's act.
         provisioning: principal.scopes.contains(Scope::Scim) && access::serves_directories(action),
         operator: principal.is_operator(),

@@ -22,7 +22,7 @@ impl TenantService for Rpc {
         let actor = grpc::principal(&request)?.actor();
         let name = request.into_inner().tenant.unwrap_or_default().name;
         let name = TenantName::parse(&name).map_err(Error::from)?;
-        let tenant = self.store.create_tenant(&actor, "/rollcall.identity.v1.TenantService/CreateTenant", name).await?;
+        let tenant = self.store.create_tenant(&actor, "rollcall.identity.v1.TenantService/CreateTenant", name).await?;
         Ok(Response::new(tenant.into()))
     }
 

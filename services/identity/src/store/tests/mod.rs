@@ -51,7 +51,7 @@ impl World {
 
     /// An administrator of the tenant.
     fn administrator(&self) -> Caller {
-        Caller { actor: "key:admin".to_owned(), action: "/test/Act", provisioning: false, ..self.directory() }
+        Caller { actor: "key:admin".to_owned(), action: "test/Act", provisioning: false, ..self.directory() }
     }
 
     async fn user(&self, name: &str) -> User {
@@ -79,14 +79,14 @@ impl World {
 /// Makes a tenant whose provisioning is on.
 async fn tenant(store: &Store, name: &str) -> TenantId {
     let tenant =
-        store.create_tenant("operator:test", "/test/CreateTenant", TenantName::parse(name).unwrap()).await.unwrap();
+        store.create_tenant("operator:test", "test/CreateTenant", TenantName::parse(name).unwrap()).await.unwrap();
     let caller = Caller { provisioning: false, ..directory(tenant.id) };
     store.set_provisioning_state(&caller, ProvisioningState::On).await.unwrap();
     tenant.id
 }
 
 fn directory(tenant: TenantId) -> Caller {
-    Caller { tenant, actor: "key:directory".to_owned(), action: "/test/Provision", provisioning: true, operator: false }
+    Caller { tenant, actor: "key:directory".to_owned(), action: "test/Provision", provisioning: true, operator: false }
 }
 
 fn user(name: &str) -> UserDraft {

@@ -69,7 +69,7 @@ async fn a_refused_write_leaves_no_record(#[values(Sqlite, Postgres)] engine: En
 async fn a_tenants_name_is_unique_and_its_provisioning_begins_off(#[values(Sqlite, Postgres)] engine: Engine) {
     let Some(world) = World::open(engine).await else { return };
     let create =
-        |name: &str| world.store.create_tenant("operator:o", "/test/CreateTenant", TenantName::parse(name).unwrap());
+        |name: &str| world.store.create_tenant("operator:o", "test/CreateTenant", TenantName::parse(name).unwrap());
     let globex = create("globex").await.unwrap();
     assert_eq!(globex.provisioning_state, ProvisioningState::Off);
     assert_eq!(create("globex").await.unwrap_err(), Error::TenantNameTaken);
