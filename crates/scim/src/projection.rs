@@ -164,7 +164,7 @@ fn merged(old: Option<Value>, new: Value) -> Value {
 fn remove(selected: &Selected, response: &mut Map<String, Value>) {
     let path = match selected {
         Selected::Extension(schema) => {
-            response.remove(schema.id);
+            response.shift_remove(schema.id);
             return;
         }
         Selected::Attribute(path) => path,
@@ -178,7 +178,7 @@ fn remove(selected: &Selected, response: &mut Map<String, Value>) {
             let Some(Value::Object(members)) = response.get_mut(extension.id) else { return };
             remove_from(path, members);
             if members.is_empty() {
-                response.remove(extension.id);
+                response.shift_remove(extension.id);
             }
         }
     }
@@ -186,12 +186,12 @@ fn remove(selected: &Selected, response: &mut Map<String, Value>) {
 
 fn remove_from(path: &AttributePath, object: &mut Map<String, Value>) {
     let Some(sub) = path.sub_attribute else {
-        object.remove(path.attribute.name);
+        object.shift_remove(path.attribute.name);
         return;
     };
     let remove_sub = |value: &mut Value| {
         if let Value::Object(members) = value {
-            members.remove(sub.name);
+            members.shift_remove(sub.name);
         }
     };
     match object.get_mut(path.attribute.name) {
