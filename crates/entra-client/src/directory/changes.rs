@@ -37,21 +37,24 @@ pub struct Changes {
 }
 
 impl Changes {
-    /// A plan with something of each kind, as far as the directory is large enough; the same for the same seed.
+    /// A plan with something of each kind, as far as the directory is large enough; the same for the same seed. The names that it gives
+    /// bear the seed, so that a plan with another seed can be played where an earlier one was broken off.
     #[must_use]
     pub fn sample(directory: &Directory, seed: u64) -> Self {
         let mut random = Random::new(seed, Stream::Changes, 0);
-        let mut people =
-            Shuffled::of(directory.users().filter(|index| directory.user(*index).account_enabled), &mut random);
+        let mut enabled: Vec<usize> =
+            directory.users().filter(|index| directory.user(*index).account_enabled).collect();
+        let users_each = (enabled.len() / OBJECTS_PER_CHANGE).max(1);
+        // The last are deleted, not any: who looks after a run for somebody that was given a role by hand finds the first.
+        let deleted_users = enabled.split_off(enabled.len().saturating_sub(users_each));
+        let mut people = Shuffled::of(enabled.into_iter(), &mut random);
         let mut groups = Shuffled::of(directory.groups(), &mut random);
-        let users_each = (people.0.len() / OBJECTS_PER_CHANGE).max(1);
         let groups_each = (groups.0.len() / OBJECTS_PER_CHANGE).max(1);
 
         let display_names = people.take(users_each).into_iter().map(|index| married(directory, index)).collect();
-        let user_names = people.take(users_each).into_iter().map(|index| renamed(directory, index)).collect();
+        let user_names = people.take(users_each).into_iter().map(|index| renamed(directory, seed, index)).collect();
         let disabled = people.take(2 * users_each);
         let enabled = disabled.iter().copied().take(disabled.len() / 2).collect();
-        let deleted_users = people.take(users_each);
         let deleted_groups = groups.take(groups_each);
         let group_names = groups.take(groups_each).into_iter();
         let first_new = directory.users_end();
@@ -59,7 +62,7 @@ impl Changes {
         let mut changes = Self {
             new_users: (0..users_each).map(|step| newcomer(seed, first_new + step, leader)).collect(),
             group_names: group_names
-                .map(|group| (group, format!("{} (new)", directory.group(group).display_name)))
+                .map(|group| (group, format!("{} (new {seed:x})", directory.group(group).display_name)))
                 .collect(),
             display_names,
             user_names,
@@ -71,6 +74,37 @@ impl Changes {
         };
         changes.plan_memberships(directory, groups_each);
         changes
+    }
+
+    /// The plan that takes this one back, once it was played upon `before`: names as they were, the disabled enabled, the newcomers gone, the
+    /// deleted created anew, and members back in the groups that are left. A deleted group comes back with the next full cycle.
+    #[must_use]
+    pub fn undone(&self, before: &Directory) -> Self {
+        let first_new = before.users_end();
+        let newcomers: Vec<usize> = (first_new..first_new + self.new_users.len()).collect();
+        let disabled = self.disabled.iter().filter(|index| !self.enabled.contains(index));
+        Self {
+            new_users: self.deleted_users.iter().map(|index| before.user(*index)).collect(),
+            display_names: self
+                .display_names
+                .iter()
+                .map(|(index, _)| (*index, before.user(*index).display_name))
+                .collect(),
+            user_names: self
+                .user_names
+                .iter()
+                .map(|(index, _)| (*index, before.user(*index).user_principal_name))
+                .collect(),
+            enabled: disabled.copied().collect(),
+            deleted_users: newcomers,
+            group_names: self
+                .group_names
+                .iter()
+                .map(|(group, _)| (*group, before.group(*group).display_name))
+                .collect(),
+            members_added: self.members_removed.clone(),
+            ..Self::default()
+        }
     }
 
     /// Newcomers join groups and others leave them: in the groups that stay.
@@ -114,16 +148,16 @@ fn married(directory: &Directory, index: usize) -> (usize, String) {
 }
 
 /// The number is the index, so that no two renamed users can meet.
-fn renamed(directory: &Directory, index: usize) -> (usize, String) {
+fn renamed(directory: &Directory, seed: u64, index: usize) -> (usize, String) {
     let before = directory.user(index).user_principal_name;
     let (local, domain) = before.split_once('@').unwrap_or((&before, "example.com"));
-    (index, format!("{local}.renamed{index}@{domain}"))
+    (index, format!("{local}.renamed{index}-{seed:x}@{domain}"))
 }
 
 /// A newcomer takes a name of the sample with the own index behind it: no one else's sign-in name can be the same.
 fn newcomer(seed: u64, index: usize, manager: Option<usize>) -> User {
     let user = sample::user(seed ^ NEWCOMERS, index);
-    let mail_nickname = format!("{}.joined{index}", user.mail_nickname);
+    let mail_nickname = format!("{}.joined{index}-{seed:x}", user.mail_nickname);
     User {
         user_principal_name: format!("{mail_nickname}@example.com"),
         mail: Some(format!("{mail_nickname}@example.com")),
@@ -166,6 +200,21 @@ mod tests {
             assert!(changes.enabled.iter().all(|index| changes.disabled.contains(index)));
             assert!(changes.display_names.iter().all(|(index, _)| !deleted.contains(index)));
         }
+    }
+
+    #[test]
+    fn what_is_undone_is_as_before() {
+        let before = Directory::sample(80, 8);
+        let changes = Changes::sample(&before, 5);
+        let undone = changes.undone(&before);
+        assert_eq!(undone.new_users.len(), changes.deleted_users.len());
+        assert!(undone.user_names.iter().all(|(index, name)| before.user(*index).user_principal_name == *name));
+        assert!(undone.display_names.iter().all(|(index, name)| before.user(*index).display_name == *name));
+        let still_disabled: HashSet<usize> =
+            changes.disabled.iter().copied().filter(|index| !changes.enabled.contains(index)).collect();
+        assert_eq!(undone.enabled.iter().copied().collect::<HashSet<_>>(), still_disabled);
+        assert_eq!(undone.members_added, changes.members_removed);
+        assert!(undone.deleted_users.iter().all(|index| *index >= before.users_end()));
     }
 
     #[test]
