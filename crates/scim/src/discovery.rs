@@ -6,7 +6,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::list::{COUNT_MAX, list_response};
+use crate::list::{COUNT_DEFAULT, COUNT_MAX, list_response};
 use crate::schema::{Attribute, EXTERNAL_ID, Kind, ResourceType, Schema};
 
 const SCHEMA_URN: &str = "urn:ietf:params:scim:schemas:core:2.0:Schema";
@@ -45,7 +45,15 @@ pub fn service_provider_config(base_url: &str) -> Value {
         "filter": {"supported": true, "maxResults": COUNT_MAX},
         "changePassword": {"supported": false},
         "sort": {"supported": false},
-        "etag": {"supported": false},
+        "etag": {"supported": true},
+        // RFC 9865 section 4.
+        "pagination": {
+            "cursor": true,
+            "index": true,
+            "defaultPaginationMethod": "index",
+            "defaultPageSize": COUNT_DEFAULT,
+            "maxPageSize": COUNT_MAX,
+        },
         "authenticationSchemes": [{
             "type": "oauthbearertoken",
             "name": "OAuth Bearer Token",

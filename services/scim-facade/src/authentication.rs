@@ -1,0 +1,39 @@
+//! Who calls: one API key with the scope `scim`, in front of every route.
+
+use authn::Scope;
+use axum::{
+    extract::{FromRequestParts, Request, State},
+    middleware::Next,
+    response::Response,
+};
+use http::{header::AUTHORIZATION, request::Parts};
+use scim::Error;
+use tracing::Span;
+
+use crate::{Facade, error::Refusal, identity::Directory};
+
+/// Lets a request in, or says why not. A token is foreign here, even one of ours (rule R9).
+pub(crate) async fn admit(State(facade): State<Facade>, mut request: Request, next: Next) -> Result<Response, Refusal> {
+    let bearer = authn::http::bearer(request.headers())?;
+    let principal = facade.authenticator().authenticate_key(&bearer).await?;
+    if !principal.scopes.allows(Scope::Scim) {
+        return Err(Error::forbidden("this API key lacks the scope `scim`: make a key that has it").into());
+    }
+    Span::current().record("tenant.id", tracing::field::display(principal.tenant));
+    // Nothing behind this point needs the key, so nothing can log it.
+    request.headers_mut().remove(AUTHORIZATION);
+    let directory = Directory::new(facade.clients().clone(), facade.authenticator().clone(), principal, bearer);
+    request.extensions_mut().insert(directory);
+    Ok(next.run(request).await)
+}
+
+impl FromRequestParts<Facade> for Directory {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Facade) -> Result<Self, Refusal> {
+        parts.extensions.get().cloned().ok_or_else(|| {
+            tracing::error!("a route stands behind no authentication");
+            Refusal::internal()
+        })
+    }
+}

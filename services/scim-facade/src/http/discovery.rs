@@ -1,0 +1,56 @@
+//! `/ServiceProviderConfig`, `/ResourceTypes` and `/Schemas` (RFC 7644 section 4).
+//!
+//! They tell nothing of a tenant, and still obey its provisioning state: a directory that is off learns so by
+//! whatever it asks first.
+
+use axum::response::Response;
+use http::StatusCode;
+use scim::{Error, ResourceType, discovery};
+use serde_json::Value;
+
+use super::{
+    answer,
+    request::{Id, Query},
+};
+use crate::{base::Base, error::Refusal, identity::Directory};
+
+pub(crate) async fn service_provider_config(
+    directory: Directory,
+    base: Base,
+    query: Query,
+) -> Result<Response, Refusal> {
+    answered(&directory, &query, Some(discovery::service_provider_config(base.as_str()))).await
+}
+
+pub(crate) async fn resource_types(directory: Directory, base: Base, query: Query) -> Result<Response, Refusal> {
+    answered(&directory, &query, Some(discovery::resource_types(base.as_str()))).await
+}
+
+pub(crate) async fn resource_type(
+    directory: Directory,
+    base: Base,
+    Id(name): Id,
+    query: Query,
+) -> Result<Response, Refusal> {
+    answered(&directory, &query, discovery::resource_type(base.as_str(), &name)).await
+}
+
+pub(crate) async fn schemas(directory: Directory, base: Base, query: Query) -> Result<Response, Refusal> {
+    answered(&directory, &query, Some(discovery::schemas(base.as_str()))).await
+}
+
+pub(crate) async fn schema(directory: Directory, base: Base, Id(urn): Id, query: Query) -> Result<Response, Refusal> {
+    answered(&directory, &query, discovery::schema(base.as_str(), &urn)).await
+}
+
+async fn answered(directory: &Directory, query: &Query, document: Option<Value>) -> Result<Response, Refusal> {
+    directory.tenant().await.map_err(|status| Refusal::from_status(ResourceType::User, &status))?;
+    if query.list().filter.is_some() {
+        // An answer that ignored the filter would be taken for one that obeyed it.
+        return Err(Error::forbidden("this endpoint cannot be filtered").into());
+    }
+    match document {
+        Some(document) => Ok(answer::json(StatusCode::OK, &document)),
+        None => Err(Error::not_found("there is no such schema or resource type").into()),
+    }
+}

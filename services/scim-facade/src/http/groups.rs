@@ -1,0 +1,172 @@
+//! `/Groups` (RFC 7644 section 3). A group is changed without being read, and its members are never held whole (rule
+//! D7).
+
+use axum::{extract::State, response::Response};
+use http::{HeaderMap, StatusCode};
+use scim::{Projection, ResourceType};
+use serde_json::{Map, Value};
+use tonic::Status;
+
+use super::{
+    answer,
+    list::{Answered, Listing},
+    members::{Document, Members},
+    operations,
+    request::{Id, Json, Query},
+    sent,
+};
+use crate::{
+    Facade,
+    base::Base,
+    error::Refusal,
+    identity::{ChangeGroupRequest, Directory, Group, GroupChange, ListGroupsRequest, ListGroupsResponse},
+    mapping::group::{Sent, change_to_wire, to_response},
+    precondition::{self, IfMatch, Version},
+};
+
+pub(crate) async fn create(
+    State(facade): State<Facade>,
+    directory: Directory,
+    base: Base,
+    query: Query,
+    Json(body): Json,
+) -> Result<Response, Refusal> {
+    let projection = query.projection(ResourceType::Group)?;
+    let Sent { group, member_ids } = sent(&facade, &directory, ResourceType::Group, body).await?.into();
+    let members = if member_ids.is_empty() { Members::None } else { Members::Listed };
+    let group = directory.create_group(group, member_ids).await.map_err(refused)?;
+    let location = base.resource(ResourceType::Group, &group.id);
+    let response = Rendering { directory, base, projection }.group(StatusCode::CREATED, group, members).await?;
+    Ok(answer::located(response, &location))
+}
+
+pub(crate) async fn get(
+    directory: Directory,
+    base: Base,
+    Id(id): Id,
+    query: Query,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let projection = query.projection(ResourceType::Group)?;
+    let group = directory.get_group(&id).await.map_err(refused)?;
+    if precondition::is_known(&headers, Version(group.version)) {
+        return Ok(answer::tagged(answer::empty(StatusCode::NOT_MODIFIED), Version(group.version)));
+    }
+    Rendering { directory, base, projection }.group(StatusCode::OK, group, Members::Listed).await
+}
+
+pub(crate) async fn list(directory: Directory, base: Base, query: Query) -> Result<Response, Refusal> {
+    let projection = query.projection(ResourceType::Group)?;
+    let listing = Listing::parse(ResourceType::Group, query.list())?;
+    let (page_size, page_token, skip) = (listing.page_size(), listing.page_token(), listing.skip());
+    let filter = listing.wire_filter()?;
+    let request = ListGroupsRequest { filter, page_size, page_token, skip, ..ListGroupsRequest::default() };
+    let ListGroupsResponse { groups, next_page_token, total_size } =
+        directory.list_groups(request).await.map_err(refused)?;
+    let answered = Answered { total: total_size, next_page_token };
+    Rendering { directory, base, projection }.groups(&listing, &answered, groups).await
+}
+
+pub(crate) async fn replace(
+    State(facade): State<Facade>,
+    directory: Directory,
+    base: Base,
+    Id(id): Id,
+    query: Query,
+    headers: HeaderMap,
+    Json(body): Json,
+) -> Result<Response, Refusal> {
+    let projection = query.projection(ResourceType::Group)?;
+    let sent: Sent = sent(&facade, &directory, ResourceType::Group, body).await?.into();
+    let members = if sent.member_ids.is_empty() { Members::None } else { Members::Listed };
+    let group = change(&directory, id, &headers, sent.replacing()).await?;
+    Rendering { directory, base, projection }.group(StatusCode::OK, group, members).await
+}
+
+/// Answers without a body, as Entra advises: a group can be large, and whoever changes it knows what it changed
+/// (entra-wire 3).
+pub(crate) async fn patch(
+    State(facade): State<Facade>,
+    directory: Directory,
+    Id(id): Id,
+    headers: HeaderMap,
+    Json(body): Json,
+) -> Result<Response, Refusal> {
+    let operations = operations(&facade, &directory, ResourceType::Group, body).await?;
+    let changes = scim::patch::group_changes(&operations)?;
+    // Without a change identity still says whether there is such a group, and whether it may be written now.
+    let group = change(&directory, id, &headers, changes.into_iter().map(change_to_wire).collect()).await?;
+    Ok(answer::tagged(answer::empty(StatusCode::NO_CONTENT), Version(group.version)))
+}
+
+pub(crate) async fn delete(directory: Directory, Id(id): Id, headers: HeaderMap) -> Result<Response, Refusal> {
+    let expected = expected(&directory, &id, &headers).await?;
+    directory.delete_group(&id, expected).await.map_err(refused)?;
+    Ok(answer::empty(StatusCode::NO_CONTENT))
+}
+
+async fn change(
+    directory: &Directory,
+    group_id: String,
+    headers: &HeaderMap,
+    changes: Vec<GroupChange>,
+) -> Result<Group, Refusal> {
+    let expected_version = expected(directory, &group_id, headers).await?;
+    let request = ChangeGroupRequest { group_id, changes, expected_version, ..ChangeGroupRequest::default() };
+    directory.change_group(request).await.map_err(refused)
+}
+
+async fn expected(directory: &Directory, id: &str, headers: &HeaderMap) -> Result<Option<i64>, Refusal> {
+    let stored = async { Ok(directory.get_group(id).await.map_err(refused)?.version) };
+    precondition::expected(&IfMatch::from_headers(headers), stored).await
+}
+
+fn refused(status: Status) -> Refusal {
+    Refusal::from_status(ResourceType::Group, &status)
+}
+
+/// How groups are answered to one request.
+struct Rendering {
+    directory: Directory,
+    base: Base,
+    projection: Projection,
+}
+
+impl Rendering {
+    async fn group(self, status: StatusCode, group: Group, members: Members) -> Result<Response, Refusal> {
+        let version = Version(group.version);
+        let (id, head) = self.head(group);
+        if !self.projection.includes_members() {
+            return Ok(answer::resource(status, head, version));
+        }
+        let mut document = Document::default();
+        document.group(id, &head, members);
+        let body = document.into_body(self.directory, self.base, self.projection).await.map_err(refused)?;
+        Ok(answer::tagged(answer::with_body(status, body), version))
+    }
+
+    async fn groups(self, listing: &Listing, answered: &Answered, groups: Vec<Group>) -> Result<Response, Refusal> {
+        if !self.projection.includes_members() {
+            let resources = groups.into_iter().map(|group| Value::Object(self.head(group).1)).collect();
+            return Ok(answer::json(StatusCode::OK, &Value::Object(listing.response(answered, resources))));
+        }
+        let mut document = Document::default();
+        document.begin_list(&listing.response_without_resources(answered, groups.len()));
+        for (at, group) in groups.into_iter().enumerate() {
+            let (id, head) = self.head(group);
+            document.separate(at);
+            document.group(id, &head, Members::Listed);
+        }
+        document.end_list();
+        let body = document.into_body(self.directory, self.base, self.projection).await.map_err(refused)?;
+        Ok(answer::with_body(StatusCode::OK, body))
+    }
+
+    /// The group's id, and what is answered of it before its members.
+    fn head(&self, group: Group) -> (String, Map<String, Value>) {
+        let id = group.id.clone();
+        let mut head = to_response(group, &self.base);
+        self.projection.apply(&mut head);
+        (id, head)
+    }
+}

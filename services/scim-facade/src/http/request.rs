@@ -1,0 +1,140 @@
+//! What a handler takes out of a request.
+
+use std::{convert::Infallible, time::Duration};
+
+use axum::{
+    body::Body,
+    extract::{FromRequest, FromRequestParts, Path},
+};
+use bytes::{Bytes, BytesMut};
+use http::{
+    HeaderMap,
+    header::{CONTENT_LENGTH, CONTENT_TYPE},
+    request::Parts,
+};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use scim::{Error, Projection, ResourceType};
+use scim_entra::ListQuery;
+use serde_json::Value;
+
+use crate::{Facade, error::Refusal};
+
+/// The largest body of a request.
+pub const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// How much of a body that is too large is read before the connection is closed on it.
+const BODY_BYTES_DISCARDED_MAX: usize = 8 * BODY_BYTES_MAX;
+/// How long a client may take to send a body.
+const BODY_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The JSON document in a request's body.
+#[derive(Debug)]
+pub(crate) struct Json(pub(crate) Value);
+
+impl FromRequest<Facade> for Json {
+    type Rejection = Refusal;
+
+    async fn from_request(request: http::Request<Body>, _: &Facade) -> Result<Self, Refusal> {
+        let (parts, body) = request.into_parts();
+        check_content_type(&parts.headers)?;
+        let bytes = read(&parts.headers, body).await?;
+        match serde_json::from_slice(&bytes) {
+            Ok(value) => Ok(Self(value)),
+            // The parser's own words hold no text of the body, only where it stopped.
+            Err(error) => {
+                let place = format!("line {}, column {}", error.line(), error.column());
+                Err(Error::invalid_syntax(format!("the body is not JSON ({place})")).into())
+            }
+        }
+    }
+}
+
+/// SCIM's type or JSON's, with any parameters; or none at all, as simple clients have it.
+fn check_content_type(headers: &HeaderMap) -> Result<(), Error> {
+    let Some(value) = headers.get(CONTENT_TYPE) else { return Ok(()) };
+    let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    if ["application/scim+json", "application/json", ""].iter().any(|known| essence.eq_ignore_ascii_case(known)) {
+        return Ok(());
+    }
+    Err(Error::with_status(415, "the Content-Type of a request must be application/scim+json or application/json"))
+}
+
+async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, Error> {
+    let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > BODY_BYTES_DISCARDED_MAX) {
+        return Err(too_large());
+    }
+    match tokio::time::timeout(BODY_TIMEOUT, collect(body)).await {
+        Ok(collected) => collected,
+        Err(_) => Err(Error::with_status(408, "the body took too long to arrive")),
+    }
+}
+
+/// The body. One that is too large is read on and thrown away up to a bound: a client that is still sending when the connection closes never
+/// reads why.
+async fn collect(body: Body) -> Result<Bytes, Error> {
+    let mut body = Limited::new(body, BODY_BYTES_DISCARDED_MAX);
+    let mut kept = BytesMut::new();
+    let mut too_long = false;
+    while let Some(frame) = body.frame().await {
+        let frame = match frame {
+            Ok(frame) => frame,
+            Err(error) if error.is::<LengthLimitError>() => return Err(too_large()),
+            Err(_) => return Err(Error::invalid_syntax("the body could not be read to its end")),
+        };
+        let Ok(part) = frame.into_data() else { continue };
+        too_long |= kept.len() + part.len() > BODY_BYTES_MAX;
+        if too_long {
+            kept.clear();
+        } else {
+            kept.extend_from_slice(&part);
+        }
+    }
+    if too_long { Err(too_large()) } else { Ok(kept.freeze()) }
+}
+
+fn too_large() -> Error {
+    Error::payload_too_large(format!(
+        "the body is larger than {} MiB: send it in parts",
+        BODY_BYTES_MAX / (1024 * 1024)
+    ))
+}
+
+/// The parameters after the `?`.
+#[derive(Debug)]
+pub(crate) struct Query(ListQuery);
+
+impl Query {
+    /// Which attributes the answer shall hold.
+    pub(crate) fn projection(&self, resource_type: ResourceType) -> Result<Projection, Error> {
+        let ListQuery { attributes, excluded_attributes, .. } = &self.0;
+        Projection::from_query(resource_type, attributes.as_deref(), excluded_attributes.as_deref())
+    }
+
+    /// All of them.
+    pub(crate) fn list(&self) -> &ListQuery {
+        &self.0
+    }
+}
+
+impl FromRequestParts<Facade> for Query {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Facade) -> Result<Self, Refusal> {
+        Ok(Self(scim_entra::query(parts.uri.query().unwrap_or_default())?))
+    }
+}
+
+/// The last parameter of the path. A text that is not even UTF-8 is the id of nothing, and comes out empty.
+#[derive(Debug)]
+pub(crate) struct Id(pub(crate) String);
+
+impl FromRequestParts<Facade> for Id {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, facade: &Facade) -> Result<Self, Infallible> {
+        // A path that was collapsed has an earlier parameter: what the unknown path matched.
+        let path = Path::<Vec<(String, String)>>::from_request_parts(parts, facade).await;
+        let last = path.ok().and_then(|Path(mut parameters)| parameters.pop());
+        Ok(Self(last.map(|(_, value)| value).unwrap_or_default()))
+    }
+}

@@ -1,0 +1,84 @@
+//! The public SCIM service: HTTP in, gRPC out, no database.
+//!
+//! A request's body passes the dialect (`scim_entra`), then the engine (`scim`), then the mapping to the proto;
+//! identity does the rest. Nothing is kept here between two requests but caches, so any number of replicas serve side
+//! by side.
+
+mod authentication;
+mod base;
+mod dropped;
+mod error;
+mod http;
+mod identity;
+mod mapping;
+mod precondition;
+mod routes;
+#[cfg(test)]
+mod tests;
+mod turns;
+
+use std::sync::Arc;
+
+use authn::Authenticator;
+
+use crate::{
+    base::Base,
+    dropped::DroppedLog,
+    identity::{Channel, Clients},
+    turns::Turns,
+};
+
+pub use crate::{http::request::BODY_BYTES_MAX, routes::router};
+
+/// What an operator decides.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Config {
+    /// The address that clients use, such as `https://rollcall.example.com`: what `meta.location` begins with. The
+    /// tenant URL is accepted too. Without it the address is `http://` and the host that the client asked for.
+    pub public_url: Option<String>,
+}
+
+/// What every request shares.
+#[derive(Clone, Debug)]
+pub(crate) struct Facade(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    base: Option<Base>,
+    authenticator: Authenticator,
+    clients: Clients,
+    dropped: DroppedLog,
+    turns: Turns,
+}
+
+impl Facade {
+    fn new(config: &Config, authenticator: Authenticator, identity: Channel) -> Self {
+        Self(Arc::new(Shared {
+            base: config.public_url.as_deref().map(Base::new),
+            authenticator,
+            clients: Clients::new(identity),
+            dropped: DroppedLog::new(),
+            turns: Turns::new(),
+        }))
+    }
+
+    fn base(&self) -> Option<&Base> {
+        self.0.base.as_ref()
+    }
+
+    fn authenticator(&self) -> &Authenticator {
+        &self.0.authenticator
+    }
+
+    fn clients(&self) -> &Clients {
+        &self.0.clients
+    }
+
+    fn dropped(&self) -> &DroppedLog {
+        &self.0.dropped
+    }
+
+    fn turns(&self) -> &Turns {
+        &self.0.turns
+    }
+}

@@ -1,0 +1,158 @@
+//! Users, both ways.
+
+use proto::identity::v1::User;
+use scim::{Meta, Resource, ResourceType};
+use serde_json::{Map, Value};
+
+use super::{
+    profile::{self, put_text, take_flag, take_text},
+    time,
+};
+use crate::{base::Base, precondition::Version};
+
+/// The user that a directory sent, under the id that it has or is to get. A user is active unless the directory says
+/// otherwise.
+pub(crate) fn to_wire(id: String, resource: Resource) -> User {
+    let mut object = resource.into_object();
+    User {
+        id,
+        user_name: take_text(&mut object, "userName").unwrap_or_default(),
+        external_id: take_text(&mut object, "externalId"),
+        display_name: take_text(&mut object, "displayName"),
+        provisioned_active: take_flag(&mut object, "active").unwrap_or(true),
+        profile: Some(profile::take(&mut object)),
+        ..User::default()
+    }
+}
+
+/// The attributes of a user. `active` is what the directory said; a suspension is an administrator's affair (rule R23).
+pub(crate) fn to_resource(user: User) -> Resource {
+    let mut object = Map::new();
+    object.insert("userName".to_owned(), Value::String(user.user_name));
+    object.insert("active".to_owned(), Value::Bool(user.provisioned_active));
+    put_text(&mut object, "externalId", user.external_id);
+    put_text(&mut object, "displayName", user.display_name);
+    profile::put(&mut object, user.profile.unwrap_or_default());
+    Resource::from_trusted_object(ResourceType::User, object)
+}
+
+/// The whole answer.
+pub(crate) fn to_response(mut user: User, base: &Base) -> Map<String, Value> {
+    let id = std::mem::take(&mut user.id);
+    let version = Version(user.version).entity_tag();
+    let (created, last_modified) =
+        (time::from_wire(user.create_time.as_ref()), time::from_wire(user.update_time.as_ref()));
+    let location = base.resource(ResourceType::User, &id);
+    let meta = Meta { id: &id, created, last_modified, location: &location, version: Some(&version) };
+    to_resource(user).to_response(&meta)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use scim::schema::{Attribute, ENTERPRISE_USER_URN, Kind, Mutability};
+    use serde_json::json;
+
+    use super::*;
+
+    fn resource(body: Value) -> Resource {
+        Resource::from_json(ResourceType::User, body).unwrap()
+    }
+
+    fn there_and_back(resource: Resource) -> Resource {
+        to_resource(to_wire("u1".to_owned(), resource))
+    }
+
+    /// Any value of an attribute, made from its definition alone: an attribute that is added to the schema is covered
+    /// at once.
+    fn any_value(attribute: &'static Attribute) -> BoxedStrategy<Value> {
+        let one = match attribute.kind {
+            Kind::String | Kind::DateTime | Kind::Binary | Kind::Reference => {
+                "[^\0]{0,8}".prop_map(Value::String).boxed()
+            }
+            Kind::Boolean => any::<bool>().prop_map(Value::Bool).boxed(),
+            Kind::Decimal => any::<i32>().prop_map(Value::from).boxed(),
+            Kind::Integer => any::<i64>().prop_map(Value::from).boxed(),
+            Kind::Complex => any_object(attribute.sub_attributes),
+        };
+        if attribute.multi_valued { prop::collection::vec(one, 0..4).prop_map(Value::Array).boxed() } else { one }
+    }
+
+    fn any_object(attributes: &'static [Attribute]) -> BoxedStrategy<Value> {
+        let written = attributes.iter().filter(|attribute| attribute.mutability != Mutability::ReadOnly);
+        // The manager's address is not kept; `the_address_of_a_manager_is_not_kept` says so.
+        let kept = written.filter(|attribute| attribute.name != "$ref");
+        let members: Vec<_> = kept
+            .map(|attribute| prop::option::of(any_value(attribute)).prop_map(|value| (attribute.name, value)))
+            .collect();
+        let present = |members: Vec<(&str, Option<Value>)>| {
+            members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+        };
+        members.prop_map(move |members| Value::Object(present(members))).boxed()
+    }
+
+    fn any_user() -> impl Strategy<Value = Resource> {
+        let schema = ResourceType::User.schema();
+        let extension = ResourceType::User.extensions()[0];
+        let parts = (
+            any_object(schema.attributes),
+            any_object(extension.attributes),
+            "[^\0]{0,8}",
+            "[a-z]{1,8}",
+            any::<bool>(),
+        );
+        parts.prop_map(|(mut body, extension, external_id, user_name, active)| {
+            body[ENTERPRISE_USER_URN] = extension;
+            body["externalId"] = json!(external_id);
+            body["userName"] = json!(user_name);
+            body["active"] = json!(active);
+            resource(body)
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_is_lost_on_the_way_there_and_back(user in any_user()) {
+            prop_assert_eq!(there_and_back(user.clone()), user);
+        }
+    }
+
+    #[test]
+    fn a_user_is_active_unless_the_directory_says_otherwise() {
+        assert!(to_wire(String::new(), resource(json!({"userName": "ada"}))).provisioned_active);
+        assert!(!to_wire(String::new(), resource(json!({"userName": "ada", "active": false}))).provisioned_active);
+    }
+
+    #[test]
+    fn r23_a_suspension_is_not_seen() {
+        let user = User { provisioned_active: true, suspended: true, active: false, ..User::default() };
+        assert_eq!(to_resource(user).get("active"), Some(&json!(true)));
+    }
+
+    #[test]
+    fn the_address_of_a_manager_is_not_kept() {
+        let manager = |manager: Value| {
+            resource(json!({"userName": "ada", "active": true, ENTERPRISE_USER_URN: {"manager": manager}}))
+        };
+        let sent = manager(json!({"value": "m1", "$ref": "https://x/Users/m1"}));
+        assert_eq!(there_and_back(sent), manager(json!({"value": "m1"})));
+    }
+
+    #[test]
+    fn an_answer_tells_when_where_and_which_version() {
+        let user = User {
+            id: "u1".to_owned(),
+            user_name: "ada".to_owned(),
+            version: 3,
+            create_time: Some(pbjson_types::Timestamp { seconds: 0, nanos: 1_999_999 }),
+            update_time: Some(pbjson_types::Timestamp { seconds: 1, nanos: 0 }),
+            ..User::default()
+        };
+        let expected = json!({
+            "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "id": "u1", "userName": "ada", "active": false,
+            "meta": {"resourceType": "User", "created": "1970-01-01T00:00:00.001Z", "lastModified": "1970-01-01T00:00:01Z",
+                "location": "https://h/api/scim/v2/Users/u1", "version": "W/\"3\""},
+        });
+        assert_eq!(Value::Object(to_response(user, &Base::new("https://h"))), expected);
+    }
+}

@@ -1,0 +1,13 @@
+//! The service as a client sees it, over identity and api-keys that are played in this process.
+
+mod access;
+mod credentials;
+mod discovery;
+mod entra;
+mod faults;
+mod groups;
+mod harness;
+mod identity;
+mod logs;
+mod robustness;
+mod users;
