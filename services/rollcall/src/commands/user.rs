@@ -1,0 +1,245 @@
+//! `rollcall user …`.
+
+use std::io;
+
+use clap::Subcommand;
+use ids::UserId;
+use proto::identity::v1::{
+    ClearManualRoleRequest, GetUserRequest, ListUsersRequest, RestoreUserRequest, SetManualRoleRequest,
+    SuspendUserRequest, User,
+};
+use tonic::Code;
+
+use crate::{
+    commands::{equals, moment, or_dash, short},
+    failure::Failure,
+    output::{self, Row},
+    pages::{self, PAGE_SIZE},
+    session::Session,
+};
+
+/// Users of the tenant
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// List all users
+    List,
+    /// Show one user
+    Show {
+        /// The user's userName or id
+        username: String,
+    },
+    /// Give a user a role by hand: admin, developer, explorer or viewer. No sync takes it back
+    SetRole {
+        /// The user's userName or id
+        username: String,
+        /// The role
+        role: String,
+    },
+    /// Take the role that was given by hand away, so that the next source decides
+    ClearRole {
+        /// The user's userName or id
+        username: String,
+    },
+    /// Suspend a user: no access, whatever the directory says
+    Deactivate {
+        /// The user's userName or id
+        username: String,
+    },
+    /// Lift a suspension, or bring a deleted user back within 30 days
+    Restore {
+        /// The user's userName or id; a deleted user's id
+        username: String,
+    },
+}
+
+impl Row for User {
+    const COLUMNS: &'static [&'static str] =
+        &["id", "user name", "display name", "active", "role", "role from", "updated"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.id.clone(),
+            self.user_name.clone(),
+            or_dash(self.display_name.as_deref()),
+            active(self).to_owned(),
+            or_dash(Some(&self.role)),
+            role_source(self),
+            moment(self.update_time.as_ref()),
+        ]
+    }
+}
+
+pub(crate) async fn run(command: Command, session: &Session) -> Result<(), Failure> {
+    let tenant_id = session.tenant().await?.id;
+    let of = Tenanted { session, tenant_id };
+    match command {
+        Command::List => of.list().await,
+        Command::Show { username } => {
+            let user = of.find(&username).await?;
+            of.show(&user)
+        }
+        Command::SetRole { username, role } => of.set_role(&username, role).await,
+        Command::ClearRole { username } => of.clear_role(&username).await,
+        Command::Deactivate { username } => of.deactivate(&username).await,
+        Command::Restore { username } => of.restore(&username).await,
+    }
+}
+
+/// The users of one tenant.
+struct Tenanted<'a> {
+    session: &'a Session,
+    tenant_id: String,
+}
+
+impl Tenanted<'_> {
+    async fn list(&self) -> Result<(), Failure> {
+        pages::print(self.session.format, async |page_token| {
+            let request = ListUsersRequest {
+                tenant_id: self.tenant_id.clone(),
+                page_size: PAGE_SIZE,
+                page_token,
+                ..ListUsersRequest::default()
+            };
+            let page = self.session.users().list_users(request).await?.into_inner();
+            Ok((page.users, page.next_page_token))
+        })
+        .await
+    }
+
+    async fn set_role(&self, username: &str, role: String) -> Result<(), Failure> {
+        let user_id = self.find(username).await?.id;
+        let request = SetManualRoleRequest { tenant_id: self.tenant_id.clone(), user_id, role };
+        let user = self.session.roles().set_manual_role(request).await?.into_inner();
+        self.show(&user)?;
+        if !user.active {
+            output::note("The role is kept and has no effect until the user is active again.");
+        }
+        Ok(())
+    }
+
+    async fn clear_role(&self, username: &str) -> Result<(), Failure> {
+        let user_id = self.find(username).await?.id;
+        let request = ClearManualRoleRequest { tenant_id: self.tenant_id.clone(), user_id };
+        self.show(&self.session.roles().clear_manual_role(request).await?.into_inner())
+    }
+
+    async fn deactivate(&self, username: &str) -> Result<(), Failure> {
+        let user_id = self.find(username).await?.id;
+        let request = SuspendUserRequest { tenant_id: self.tenant_id.clone(), user_id };
+        self.show(&self.session.users().suspend_user(request).await?.into_inner())
+    }
+
+    /// A deleted user stands in no listing, so its id is taken as it is.
+    async fn restore(&self, username: &str) -> Result<(), Failure> {
+        let user_id = match (self.named(username).await?, username.parse::<UserId>()) {
+            (Some(user), _) => user.id,
+            (None, Ok(id)) => id.to_string(),
+            (None, Err(_)) => {
+                return Err(Failure::NotFound(format!(
+                    "no user is called `{username}` now: a deleted user is restored by its id, which `rollcall audit list` shows"
+                )));
+            }
+        };
+        let request = RestoreUserRequest { tenant_id: self.tenant_id.clone(), user_id };
+        let user = self.session.users().restore_user(request).await?.into_inner();
+        self.show(&user)?;
+        if !user.active {
+            output::note("The directory says that this user is not active, and that stays as it is.");
+        }
+        Ok(())
+    }
+
+    /// A live user by userName, else by id: a userName can have the form of an id.
+    async fn find(&self, username: &str) -> Result<User, Failure> {
+        if let Some(user) = self.named(username).await? {
+            return Ok(user);
+        }
+        let unknown =
+            || Failure::NotFound(format!("there is no user `{username}`: `rollcall user list` shows them all"));
+        let Ok(id) = username.parse::<UserId>() else { return Err(unknown()) };
+        let request = GetUserRequest { tenant_id: self.tenant_id.clone(), user_id: id.to_string() };
+        match self.session.users().get_user(request).await {
+            Ok(user) => Ok(user.into_inner()),
+            Err(status) if status.code() == Code::NotFound => Err(unknown()),
+            Err(status) => Err(status.into()),
+        }
+    }
+
+    async fn named(&self, username: &str) -> Result<Option<User>, Failure> {
+        let request = ListUsersRequest {
+            tenant_id: self.tenant_id.clone(),
+            filter: Some(equals("user_name", username)),
+            page_size: 1,
+            ..ListUsersRequest::default()
+        };
+        Ok(self.session.users().list_users(request).await?.into_inner().users.pop())
+    }
+
+    fn show(&self, user: &User) -> Result<(), Failure> {
+        let fields = [
+            ("id", user.id.clone()),
+            ("user name", user.user_name.clone()),
+            ("external id", or_dash(user.external_id.as_deref())),
+            ("display name", or_dash(user.display_name.as_deref())),
+            ("active", active(user).to_owned()),
+            ("role", or_dash(Some(&user.role))),
+            ("role from", role_source(user)),
+            ("created", moment(user.create_time.as_ref())),
+            ("updated", moment(user.update_time.as_ref())),
+        ];
+        Ok(output::one(io::stdout(), self.session.format, user, &fields)?)
+    }
+}
+
+/// Whether the user has access, and if not, who took it away.
+const fn active(user: &User) -> &'static str {
+    match (user.provisioned_active, user.suspended) {
+        (true, false) => "yes",
+        (true, true) => "no (suspended)",
+        (false, false) => "no (by the directory)",
+        (false, true) => "no (suspended, and by the directory)",
+    }
+}
+
+fn role_source(user: &User) -> String {
+    if user.role.is_empty() { "-".to_owned() } else { short(user.role_source().as_str_name(), "ROLE_SOURCE_") }
+}
+
+#[cfg(test)]
+mod tests {
+    use proto::identity::v1::RoleSource;
+
+    use super::*;
+
+    fn user() -> User {
+        User {
+            id: "0198f3c2-0000-7000-8000-000000000000".to_owned(),
+            user_name: "ada@example.com".to_owned(),
+            active: true,
+            provisioned_active: true,
+            role: "explorer".to_owned(),
+            role_source: RoleSource::Default.into(),
+            version: 7,
+            ..User::default()
+        }
+    }
+
+    #[test]
+    fn a_user_in_json_has_the_protos_names() {
+        let value = serde_json::to_value(user()).unwrap();
+        assert_eq!(value["userName"], "ada@example.com");
+        assert_eq!(value["active"], true);
+        assert_eq!(value["suspended"], false, "fields without a value are printed too");
+        assert_eq!(value["role"], "explorer");
+        assert_eq!(value["roleSource"], "ROLE_SOURCE_DEFAULT");
+        assert_eq!(value["version"], "7", "proto3 JSON writes an int64 as text");
+    }
+
+    #[test]
+    fn a_line_says_who_took_access_away() {
+        let suspended = User { suspended: true, active: false, role: String::new(), ..user() };
+        assert_eq!(suspended.cells()[3..6], ["no (suspended)", "-", "-"]);
+        assert_eq!(user().cells()[3..6], ["yes", "explorer", "default"]);
+        assert_eq!(user().cells().len(), User::COLUMNS.len());
+    }
+}

@@ -1,0 +1,94 @@
+//! The address that Entra uses.
+
+use std::{net::SocketAddr, str::FromStr};
+
+use http::{Uri, uri::Scheme};
+
+/// Where the façade's routes stand.
+const PATH: &str = "/api/scim/v2";
+
+/// An `http` or `https` URL: the origin, with a prefix if a proxy adds one, or the whole tenant URL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PublicUrl(String);
+
+/// A text that is no such URL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "not a public URL: write it with its scheme and host and without a query, for example https://scim.example.com"
+)]
+pub(crate) struct InvalidPublicUrl;
+
+impl PublicUrl {
+    /// The URL of a listener, as this machine reaches it.
+    pub(crate) fn of_listener(address: SocketAddr) -> Self {
+        Self(format!("http://{}", reachable(address)))
+    }
+
+    /// The URL without the path of the routes.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What is pasted into Entra.
+    pub(crate) fn tenant_url(&self) -> String {
+        format!("{}{PATH}", self.0)
+    }
+
+    /// Whether Entra accepts it: only https.
+    pub(crate) fn is_https(&self) -> bool {
+        self.0.starts_with("https:")
+    }
+}
+
+impl FromStr for PublicUrl {
+    type Err = InvalidPublicUrl;
+
+    fn from_str(text: &str) -> Result<Self, InvalidPublicUrl> {
+        let uri = text.parse::<Uri>().map_err(|_| InvalidPublicUrl)?;
+        let known = uri.scheme().is_some_and(|scheme| *scheme == Scheme::HTTP || *scheme == Scheme::HTTPS);
+        let plain =
+            uri.host().is_some_and(|host| !host.is_empty()) && uri.query().is_none() && !text.contains(['@', '#']);
+        if !known || !plain {
+            return Err(InvalidPublicUrl);
+        }
+        let origin = text.trim_end_matches('/');
+        Ok(Self(origin.strip_suffix(PATH).unwrap_or(origin).to_owned()))
+    }
+}
+
+/// An address that a client on this machine can connect to: "every address" is none.
+pub(crate) fn reachable(address: SocketAddr) -> SocketAddr {
+    let loopback = match address {
+        SocketAddr::V4(_) => SocketAddr::from(([127, 0, 0, 1], address.port())),
+        SocketAddr::V6(_) => SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], address.port())),
+    };
+    if address.ip().is_unspecified() { loopback } else { address }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tenant_url_follows_from_the_origin_or_is_given() {
+        for text in ["https://h.example", "https://h.example/", "https://h.example/api/scim/v2/"] {
+            assert_eq!(text.parse::<PublicUrl>().unwrap().tenant_url(), "https://h.example/api/scim/v2", "{text}");
+        }
+        assert_eq!("https://h/idp".parse::<PublicUrl>().unwrap().tenant_url(), "https://h/idp/api/scim/v2");
+    }
+
+    #[test]
+    fn what_no_browser_would_take_is_refused() {
+        for text in ["", "h.example", "ftp://h", "https://", "https://h?a=b", "https://a@h", "https://h#a", "/api"] {
+            assert_eq!(text.parse::<PublicUrl>(), Err(InvalidPublicUrl), "{text}");
+        }
+    }
+
+    #[test]
+    fn every_address_is_reached_by_loopback() {
+        let url = |address: &str| PublicUrl::of_listener(address.parse().unwrap()).tenant_url();
+        assert_eq!(url("0.0.0.0:8080"), "http://127.0.0.1:8080/api/scim/v2");
+        assert_eq!(url("[::]:8080"), "http://[::1]:8080/api/scim/v2");
+        assert_eq!(url("10.0.0.1:80"), "http://10.0.0.1:80/api/scim/v2");
+    }
+}

@@ -1,0 +1,75 @@
+//! `rollcall serve …`: one service in a process of its own.
+
+mod api_keys;
+mod identity;
+mod scim;
+
+use std::{net::SocketAddr, time::Duration};
+
+use anyhow::Context;
+use authn::Authenticator;
+use clap::Subcommand;
+use http::Uri;
+use proto::{
+    Channel, api_keys::v1::api_key_service_server, api_keys::v1::credential_service_server,
+    identity::v1::audit_service_server, identity::v1::group_service_server, identity::v1::role_service_server,
+    identity::v1::tenant_service_server, identity::v1::user_service_server,
+};
+use telemetry::propagation::ClientLayer;
+
+use crate::public_url::PublicUrl;
+
+/// What api-keys serves to everyone.
+pub(crate) const API_KEYS: &[&str] = &[api_key_service_server::SERVICE_NAME];
+/// What api-keys serves to Rollcall's own services.
+const CREDENTIALS: &[&str] = &[credential_service_server::SERVICE_NAME];
+/// What identity serves.
+pub(crate) const IDENTITY: &[&str] = &[
+    audit_service_server::SERVICE_NAME,
+    group_service_server::SERVICE_NAME,
+    role_service_server::SERVICE_NAME,
+    tenant_service_server::SERVICE_NAME,
+    user_service_server::SERVICE_NAME,
+];
+
+/// The services that can be served by themselves.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Service {
+    /// API keys: their making, exchange and revocation
+    ApiKeys(api_keys::Args),
+    /// Tenants, users, groups and roles
+    Identity(identity::Args),
+    /// The SCIM façade
+    Scim(scim::Args),
+}
+
+pub(crate) async fn run(service: Service) -> anyhow::Result<()> {
+    match service {
+        Service::ApiKeys(args) => api_keys::run(args).await,
+        Service::Identity(args) => identity::run(args).await,
+        Service::Scim(args) => scim::run(args).await,
+    }
+}
+
+/// What the façade needs to start.
+pub(crate) fn facade_config(public_url: Option<&PublicUrl>) -> scim_facade::Config {
+    scim_facade::Config { public_url: public_url.map(|url| url.as_str().to_owned()) }
+}
+
+/// Whether the list of revocations was loaded: before that, no credential is honoured.
+pub(crate) async fn is_loaded(authenticator: &Authenticator) -> bool {
+    tokio::time::timeout(Duration::ZERO, authenticator.ready()).await.is_ok()
+}
+
+/// A channel to another service.
+fn connect(url: &Uri, flag: &str) -> anyhow::Result<Channel> {
+    let channel = Channel::connect(&url.to_string()).with_context(|| format!("{flag} {url} cannot be used"))?;
+    Ok(channel.layered(ClientLayer))
+}
+
+/// Until a listener can demand certificates, who reaches it is for the network to decide.
+fn warn_of_open_network(address: SocketAddr, flag: &str) {
+    if !address.ip().is_loopback() {
+        tracing::warn!(%address, "{flag} is served without TLS: keep everyone else's traffic away from it");
+    }
+}

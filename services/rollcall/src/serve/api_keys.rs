@@ -1,0 +1,88 @@
+//! `rollcall serve api-keys`.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use ::api_keys::{ApiKeys, Config, Migrate};
+use anyhow::Context;
+use authn::{Authenticator, KeyText};
+use bootstrap::{Shutdown, grpc::observed, health, settings::Logging};
+use database::Location;
+use proto::Channel;
+use secrecy::ExposeSecret;
+use telemetry::propagation::ClientLayer;
+use tonic::service::RoutesBuilder;
+
+use super::{API_KEYS, CREDENTIALS, is_loaded, warn_of_open_network};
+use crate::servers::Servers;
+
+/// Settings of api-keys.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// The database: postgres://USER@HOST/DATABASE or sqlite:PATH. Its schema must be current (`rollcall migrate`)
+    #[arg(long, env = "ROLLCALL_DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    database_url: Location,
+    /// Where the public gRPC API listens
+    #[arg(long, env = "ROLLCALL_GRPC_LISTEN", default_value = "127.0.0.1:8081", value_name = "ADDRESS")]
+    grpc_listen: SocketAddr,
+    /// Where Rollcall's own services exchange keys and follow revocations. Nobody else may reach it
+    #[arg(long, env = "ROLLCALL_INTERNAL_LISTEN", default_value = "127.0.0.1:8082", value_name = "ADDRESS")]
+    internal_listen: SocketAddr,
+    /// A file that holds the operator credential, which is installed at start. Without it none is
+    #[arg(long, env = "ROLLCALL_OPERATOR_KEY_FILE", value_name = "FILE")]
+    operator_key_file: Option<PathBuf>,
+    /// The file that holds the key which signing keys are encrypted under, the same for every replica
+    #[arg(long, env = "ROLLCALL_ENCRYPTION_KEY_FILE", value_name = "FILE")]
+    encryption_key_file: PathBuf,
+    #[command(flatten)]
+    logging: Logging,
+}
+
+pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
+    let _logging = telemetry::init(args.logging.options("rollcall-api-keys"))?;
+    let shutdown = Shutdown::on_signal().context("signals cannot be caught")?;
+    let public = bootstrap::bind(args.grpc_listen, "--grpc-listen").await?;
+    let internal = bootstrap::bind(args.internal_listen, "--internal-listen").await?;
+    let (public_address, internal_address) = (bootstrap::address_of(&public)?, bootstrap::address_of(&internal)?);
+    warn_of_open_network(internal_address, "--internal-listen");
+    let api_keys = open(&args).await?;
+
+    let credentials = Channel::in_process(observed(api_keys.internal_routes())).layered(ClientLayer);
+    let authenticator = Authenticator::new(credentials);
+    let ready = {
+        let (api_keys, authenticator) = (api_keys.clone(), authenticator.clone());
+        move || {
+            let (api_keys, authenticator) = (api_keys.clone(), authenticator.clone());
+            async move { is_loaded(&authenticator).await && api_keys.ready().await }
+        }
+    };
+    let mut public_routes = RoutesBuilder::default();
+    api_keys.add_services(&mut public_routes, &authenticator);
+    let public_health = health::add_services(&mut public_routes, API_KEYS).await?;
+    let mut internal_routes = RoutesBuilder::from(api_keys.internal_routes());
+    let internal_health = health::add_services(&mut internal_routes, CREDENTIALS).await?;
+
+    let mut servers = Servers::new(shutdown.clone());
+    servers.grpc(public, public_routes.routes());
+    servers.grpc(internal, internal_routes.routes());
+    servers.beside(health::follow(public_health, ready.clone(), shutdown.clone()));
+    servers.beside(health::follow(internal_health, ready, shutdown));
+    tracing::info!(grpc = %public_address, internal = %internal_address, "api-keys is served");
+    servers.finish().await
+}
+
+async fn open(args: &Args) -> anyhow::Result<ApiKeys> {
+    let encryption_key = bootstrap::files::read(&args.encryption_key_file)?.expose_secret().parse();
+    let config = Config {
+        location: args.database_url.clone(),
+        encryption_key: encryption_key.context("the file of --encryption-key-file cannot be used")?,
+        migrate: Migrate::Check,
+    };
+    let api_keys = ApiKeys::open(config).await?;
+    if let Some(path) = &args.operator_key_file {
+        let key = bootstrap::files::read(path)?.expose_secret().parse::<KeyText>();
+        api_keys
+            .install_operator(&key.context("the file of --operator-key-file holds no operator credential")?)
+            .await?;
+    }
+    Ok(api_keys)
+}

@@ -1,0 +1,53 @@
+//! `rollcall serve scim`.
+
+use std::net::SocketAddr;
+
+use anyhow::Context;
+use authn::Authenticator;
+use bootstrap::{Shutdown, health, settings::Logging};
+use http::Uri;
+
+use super::{connect, facade_config, is_loaded};
+use crate::{public_url::PublicUrl, servers::Servers};
+
+/// Settings of the SCIM façade.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// Where HTTP is served
+    #[arg(long, env = "ROLLCALL_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
+    listen: SocketAddr,
+    /// The gRPC API of identity
+    #[arg(long, env = "ROLLCALL_IDENTITY_URL", value_name = "URL")]
+    identity_url: Uri,
+    /// The internal listener of api-keys
+    #[arg(long, env = "ROLLCALL_API_KEYS_INTERNAL_URL", value_name = "URL")]
+    api_keys_internal_url: Uri,
+    /// The address that Entra uses, for example https://scim.example.com. Without it answers name the host that the request names
+    #[arg(long, env = "ROLLCALL_PUBLIC_URL", value_name = "URL")]
+    public_url: Option<PublicUrl>,
+    #[command(flatten)]
+    logging: Logging,
+}
+
+pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
+    let _logging = telemetry::init(args.logging.options("rollcall-scim"))?;
+    let shutdown = Shutdown::on_signal().context("signals cannot be caught")?;
+    let listener = bootstrap::bind(args.listen, "--listen").await?;
+    let address = bootstrap::address_of(&listener)?;
+    let authenticator = Authenticator::new(connect(&args.api_keys_internal_url, "--api-keys-internal-url")?);
+    let identity = connect(&args.identity_url, "--identity-url")?;
+
+    let config = facade_config(args.public_url.as_ref());
+    let ready = {
+        let authenticator = authenticator.clone();
+        move || {
+            let authenticator = authenticator.clone();
+            async move { is_loaded(&authenticator).await }
+        }
+    };
+    let router = scim_facade::router(config, authenticator, identity).merge(health::routes(ready, shutdown.clone()));
+    let mut servers = Servers::new(shutdown);
+    servers.http(listener, router);
+    tracing::info!(http = %address, "the SCIM façade is served");
+    servers.finish().await
+}

@@ -1,0 +1,116 @@
+//! All services in one process, which call each other through their gRPC interfaces without a socket between.
+
+use anyhow::Context;
+use api_keys::ApiKeys;
+use authn::Authenticator;
+use axum::Router;
+use bootstrap::{Shutdown, grpc::observed, health};
+use identity::Identity;
+use proto::Channel;
+use telemetry::propagation::ClientLayer;
+use tonic::service::{Routes, RoutesBuilder};
+use tonic_health::server::HealthReporter;
+
+use crate::{
+    public_url::PublicUrl,
+    session::{Bearer, Session},
+    up::data_directory::{DataDirectory, Locations},
+};
+
+/// The tenant of a machine that serves one customer.
+const TENANT: &str = "default";
+
+/// All services, open and wired.
+pub(crate) struct System {
+    api_keys: ApiKeys,
+    identity: Identity,
+    authenticator: Authenticator,
+    grpc: Routes,
+    reporter: HealthReporter,
+}
+
+impl System {
+    /// Opens the databases, brings their schemas up to date, and makes what a first start needs.
+    pub(crate) async fn open(data: &DataDirectory, locations: Locations) -> anyhow::Result<Self> {
+        let operator = data.operator_key()?;
+        let api_keys = ApiKeys::open(api_keys::Config {
+            location: locations.api_keys,
+            encryption_key: data.encryption_key()?,
+            migrate: api_keys::Migrate::Run,
+        })
+        .await
+        .map_err(|error| explained(error, data))?;
+        let identity =
+            Identity::open(identity::Config { location: locations.identity, schema: identity::Schema::Migrate })
+                .await?;
+        api_keys.install_operator(&operator).await?;
+        identity.ensure_tenant(TENANT).await?;
+
+        let credentials = Channel::in_process(observed(api_keys.internal_routes())).layered(ClientLayer);
+        let authenticator = Authenticator::new(credentials);
+        let mut routes = RoutesBuilder::default();
+        api_keys.add_services(&mut routes, &authenticator);
+        identity.add_services(&mut routes, &authenticator);
+        let names: Vec<_> = crate::serve::API_KEYS.iter().chain(crate::serve::IDENTITY).copied().collect();
+        let reporter = health::add_services(&mut routes, &names).await?;
+        Ok(Self { api_keys, identity, authenticator, grpc: routes.routes(), reporter })
+    }
+
+    /// Every gRPC API.
+    pub(crate) fn grpc(&self) -> Routes {
+        self.grpc.clone()
+    }
+
+    /// Everything that is served over HTTP.
+    pub(crate) fn http(&self, public_url: Option<&PublicUrl>, shutdown: Shutdown) -> Router {
+        let config = crate::serve::facade_config(public_url);
+        let ready = self.readiness();
+        scim_facade::router(config, self.authenticator.clone(), self.channel()).merge(health::routes(ready, shutdown))
+    }
+
+    /// Keeps the gRPC health status in step.
+    pub(crate) fn health(&self, shutdown: Shutdown) -> impl Future<Output = ()> + Send + 'static + use<> {
+        health::follow(self.reporter.clone(), self.readiness(), shutdown)
+    }
+
+    /// Waits until credentials can be checked.
+    pub(crate) async fn ready(&self) {
+        self.authenticator.ready().await;
+    }
+
+    /// A session of the operator with the tenant of this machine.
+    pub(crate) fn operator_session(&self, data: &DataDirectory) -> anyhow::Result<Session> {
+        let key = data.operator_key()?;
+        let bearer = Bearer::try_from(secrecy::SecretString::from(key.expose()))
+            .context("the operator credential is unusable")?;
+        Ok(Session::within(self.channel(), bearer, TENANT))
+    }
+
+    fn channel(&self) -> Channel {
+        Channel::in_process(observed(self.grpc.clone())).layered(ClientLayer)
+    }
+
+    fn readiness(
+        &self,
+    ) -> impl Fn() -> futures::future::BoxFuture<'static, bool> + Clone + Send + Sync + 'static + use<> {
+        let (api_keys, identity, authenticator) =
+            (self.api_keys.clone(), self.identity.clone(), self.authenticator.clone());
+        move || {
+            let (api_keys, identity, authenticator) = (api_keys.clone(), identity.clone(), authenticator.clone());
+            Box::pin(async move {
+                crate::serve::is_loaded(&authenticator).await && api_keys.ready().await && identity.ready().await
+            })
+        }
+    }
+}
+
+/// An error that only a look at the data directory explains.
+fn explained(error: api_keys::OpenError, data: &DataDirectory) -> anyhow::Error {
+    match error {
+        api_keys::OpenError::WrongEncryptionKey => anyhow::anyhow!(
+            "{} is not the key that this database was begun with: use the data directory that was used then, or copy its signing.key",
+            data.encryption_key_file().display()
+        ),
+        error => error.into(),
+    }
+}

@@ -1,0 +1,16 @@
+//! The whole program, from outside: real processes, real HTTP and gRPC, real databases.
+//!
+//! Each test starts what it needs, on ports of its own with a database of its own. Nothing is shared between tests, and none waits by sleeping:
+//! what is waited for is a condition with a deadline.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
+mod architecture;
+mod authentication;
+mod command_line;
+mod concurrency;
+mod cycles;
+mod durability;
+mod harness;
+mod hostile;
+mod isolation;
+mod provisioning_state;

@@ -1,0 +1,69 @@
+//! Off, on and paused, as a directory meets them (rule R13).
+
+use reqwest::Method;
+use rstest::rstest;
+use serde_json::json;
+
+use crate::harness::{
+    Deployment::{self, ServePostgres, UpSqlite},
+    Rollcall,
+};
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn r13_off_refuses_everything_and_says_where_to_turn_it_on(
+    #[values(UpSqlite, ServePostgres)] deployment: Deployment,
+) {
+    let Some(rollcall) = Rollcall::start(deployment).await else { return };
+    // A new tenant starts with it off.
+    let key = rollcall.key(&["--name", "directory"]);
+    let user = json!({"userName": "ada"});
+    for (method, path, body) in [
+        (Method::GET, "/Users", None),
+        (Method::GET, "/Users?filter=userName+eq+%22x%22", None),
+        (Method::POST, "/Users", Some(&user)),
+        (Method::GET, "/Groups", None),
+        (Method::GET, "/ServiceProviderConfig", None),
+        (Method::GET, "/Schemas", None),
+        (Method::GET, "/ResourceTypes", None),
+    ] {
+        let answer = rollcall.scim(&key, method.clone(), path, body).await;
+        assert_eq!(answer.status, 403, "{method} {path}: {answer:?}");
+        let detail = answer.json()["detail"].as_str().unwrap().to_owned();
+        assert!(detail.contains("rollcall scim enable") && detail.contains("Restart provisioning"), "{detail}");
+    }
+    // Whether it is off is told only to those who have a key.
+    assert_eq!(rollcall.send(None, Method::GET, "/Users", None).await.status, 401);
+    rollcall.succeed(&["scim", "enable"]);
+    assert_eq!(rollcall.scim(&key, Method::GET, "/Users", None).await.json()["totalResults"], 0);
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn r13_paused_answers_reads_and_asks_writes_to_come_back(
+    #[values(UpSqlite, ServePostgres)] deployment: Deployment,
+) {
+    let Some((rollcall, key)) = Rollcall::provisioned(deployment).await else { return };
+    let user = rollcall.scim(&key, Method::POST, "/Users", Some(&json!({"userName": "ada"}))).await.json();
+    let path = format!("/Users/{}", user["id"].as_str().unwrap());
+    rollcall.succeed(&["scim", "pause"]);
+    assert_eq!(rollcall.scim(&key, Method::GET, &path, None).await.status, 200);
+    assert_eq!(rollcall.scim(&key, Method::GET, "/Users?filter=userName+eq+%22x%22", None).await.status, 200);
+    let replacement = json!({"userName": "bob"});
+    let patch = json!({"Operations": [{"op": "Replace", "path": "displayName", "value": "x"}]});
+    for (method, path, body) in [
+        (Method::POST, "/Users", Some(&replacement)),
+        (Method::PUT, &*path, Some(&replacement)),
+        (Method::PATCH, &*path, Some(&patch)),
+        (Method::DELETE, &*path, None),
+    ] {
+        let answer = rollcall.scim(&key, method.clone(), path, body).await;
+        assert_eq!(answer.status, 503, "{method} {path}: {answer:?}");
+        assert!(answer.header("retry-after").parse::<u32>().is_ok(), "{answer:?}");
+    }
+    let status = rollcall.succeed(&["scim", "status"]);
+    assert!(status.contains("paused"), "{status}");
+    rollcall.succeed(&["scim", "enable"]);
+    let read = rollcall.scim(&key, Method::GET, &path, None).await.json();
+    assert_eq!((&read["userName"], &read["meta"]["version"]), (&json!("ada"), &user["meta"]["version"]));
+}
