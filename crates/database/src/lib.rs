@@ -9,7 +9,7 @@ mod migrate;
 mod queue;
 #[cfg(feature = "testing")]
 pub mod testing;
-#[cfg(all(test, feature = "testing"))]
+#[cfg(test)]
 mod tests;
 mod write;
 

@@ -39,7 +39,7 @@ mod tests {
     #[test]
     fn both_engines_are_recognised() {
         assert!(matches!("postgres://u:p@h/d".parse(), Ok(Location::Postgres(_))));
-        assert!(matches!("sqlite:/a/b.db".parse(), Ok(Location::Sqlite(path)) if path == PathBuf::from("/a/b.db")));
+        assert!(matches!("sqlite:/a/b.db".parse(), Ok(Location::Sqlite(path)) if *path == *"/a/b.db"));
         for text in ["", "sqlite:", "sqlite::memory:", "mysql://h/d", "/a/b.db"] {
             assert_eq!(text.parse::<Location>().err(), Some(InvalidLocation), "{text}");
         }
