@@ -55,6 +55,11 @@ impl Heads {
         heads
     }
 
+    /// Reads no more: every stream that waits for a head ends.
+    pub(crate) fn end(&self) {
+        self.task.abort();
+    }
+
     /// Reads again at once, for this process has just moved the head.
     pub(crate) fn moved(&self) {
         self.moved.notify_one();

@@ -135,6 +135,12 @@ impl ApiKeys {
         self.0.store.install(&caller, stored, hash).await.map_err(unavailable)
     }
 
+    /// Ends the streams of revocations, which end by nothing else: for a process that wants to end without waiting for its verifiers. They go
+    /// on with another replica, from where they were.
+    pub fn end_watches(&self) {
+        self.0.heads.end();
+    }
+
     /// Whether the database answers now.
     pub async fn ready(&self) -> bool {
         self.0.store.head().await.is_ok()

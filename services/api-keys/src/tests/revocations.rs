@@ -125,3 +125,17 @@ async fn a_revocation_outlives_every_token_that_it_matches(#[values(Engine::Sqli
     let now = crate::domain::Timestamp::now().second();
     assert!((355..=360).contains(&(end - now)), "{}", end - now);
 }
+
+#[rstest]
+#[tokio::test]
+async fn a_service_that_ends_ends_its_streams(#[values(Engine::Sqlite, Engine::Postgres)] engine: Engine) {
+    let Some(world) = World::new(engine).await else { return };
+    let replica = world.replica().await;
+    let mut stream =
+        replica.credentials().watch_revocations(WatchRevocationsRequest { after: 0 }).await.unwrap().into_inner();
+    stream.next().await.unwrap().unwrap();
+    replica.api_keys.end_watches();
+    while let Some(message) = stream.next().await {
+        message.unwrap();
+    }
+}

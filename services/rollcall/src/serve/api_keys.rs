@@ -65,7 +65,11 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     servers.grpc(public, public_routes.routes());
     servers.grpc(internal, internal_routes.routes());
     servers.beside(health::follow(public_health, ready.clone(), shutdown.clone()));
-    servers.beside(health::follow(internal_health, ready, shutdown));
+    servers.beside(health::follow(internal_health, ready, shutdown.clone()));
+    servers.beside(async move {
+        shutdown.requested().await;
+        api_keys.end_watches();
+    });
     tracing::info!(grpc = %public_address, internal = %internal_address, "api-keys is served");
     servers.finish().await
 }
