@@ -9,7 +9,10 @@ use uuid::Uuid;
 
 use crate::{
     domain::{EmailMatch, Filter, GroupTerm, UserTerm},
-    store::entity::{group, membership, user, user_email},
+    store::{
+        entity::{group, membership, user, user_email},
+        members,
+    },
 };
 
 /// The condition of a filter over users.
@@ -71,22 +74,8 @@ fn group_term(tenant: TenantId, term: &GroupTerm) -> SimpleExpr {
 
 /// Live members alone: what the list of members does not show, a filter does not find.
 fn has_member(tenant: TenantId, member: Uuid) -> SimpleExpr {
-    let mut groups = Query::select();
-    groups
-        .column((membership::Entity, membership::Column::GroupId))
-        .from(membership::Entity)
-        .inner_join(
-            user::Entity,
-            Expr::col((user::Entity, user::Column::TenantId))
-                .equals((membership::Entity, membership::Column::TenantId))
-                .and(
-                    Expr::col((user::Entity, user::Column::Id))
-                        .equals((membership::Entity, membership::Column::UserId)),
-                ),
-        )
-        .and_where(membership::Column::TenantId.eq(tenant.uuid()))
-        .and_where(membership::Column::UserId.eq(member))
-        .and_where(user::Column::DeletedAtUs.is_null());
+    let mut groups = members::of_live_users(tenant);
+    groups.column((membership::Entity, membership::Column::GroupId)).and_where(membership::Column::UserId.eq(member));
     Expr::col((group::Entity, group::Column::Id)).in_subquery(groups)
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use ids::{GroupId, TenantId, UserId};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, ExprTrait, QueryFilter, QuerySelect,
-    sea_query::{Expr, IntoColumnRef, OnConflict, Order, Query},
+    sea_query::{Expr, IntoColumnRef, OnConflict, Order, Query, SelectStatement},
 };
 use uuid::Uuid;
 
@@ -32,26 +32,14 @@ impl Store {
     /// The live members of a live group, in the order of their ids.
     pub(crate) async fn list_members(&self, tenant: TenantId, list: &ListMembers) -> Result<Vec<Member>, Error> {
         self.group(tenant, list.group).await?;
-        let mut select = Query::select();
+        let mut select = of_live_users(tenant);
         select
             .columns([
                 (user::Entity, user::Column::Id),
                 (user::Entity, user::Column::UserName),
                 (user::Entity, user::Column::DisplayName),
             ])
-            .from(membership::Entity)
-            .inner_join(
-                user::Entity,
-                Expr::col((user::Entity, user::Column::TenantId))
-                    .equals((membership::Entity, membership::Column::TenantId))
-                    .and(
-                        Expr::col((user::Entity, user::Column::Id))
-                            .equals((membership::Entity, membership::Column::UserId)),
-                    ),
-            )
-            .and_where(membership::Column::TenantId.eq(tenant.uuid()))
             .and_where(membership::Column::GroupId.eq(list.group.uuid()))
-            .and_where(user::Column::DeletedAtUs.is_null())
             .order_by((membership::Entity, membership::Column::UserId).into_column_ref(), Order::Asc)
             .limit(list.size);
         if let Some(after) = list.after {
@@ -61,6 +49,25 @@ impl Store {
         let members = rows.and_then(|rows| rows.iter().map(member).collect::<Result<_, _>>());
         members.map_err(|error| unavailable(&error))
     }
+}
+
+/// Memberships that show: those of live users. What is selected of them is the caller's.
+pub(super) fn of_live_users(tenant: TenantId) -> SelectStatement {
+    let mut select = Query::select();
+    select
+        .from(membership::Entity)
+        .inner_join(
+            user::Entity,
+            Expr::col((user::Entity, user::Column::TenantId))
+                .equals((membership::Entity, membership::Column::TenantId))
+                .and(
+                    Expr::col((user::Entity, user::Column::Id))
+                        .equals((membership::Entity, membership::Column::UserId)),
+                ),
+        )
+        .and_where(membership::Column::TenantId.eq(tenant.uuid()))
+        .and_where(user::Column::DeletedAtUs.is_null());
+    select
 }
 
 fn member(row: &sea_orm::QueryResult) -> Result<Member, DbErr> {
