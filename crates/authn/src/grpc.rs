@@ -72,6 +72,8 @@ impl Layer {
         if !scopes.iter().any(|scope| principal.scopes.allows(*scope)) {
             return Err(denied(scopes));
         }
+        // Where the operator names another, the service records that.
+        tracing::Span::current().record("tenant.id", tracing::field::display(principal.tenant));
         // Nothing behind this point needs the credential, so nothing can log it.
         request.headers_mut().remove(AUTHORIZATION);
         request.extensions_mut().insert(principal);

@@ -60,6 +60,7 @@ fn caller(principal: &Principal, named: &str, action: &'static str) -> Result<Ca
         }
         TenantError::NotFound => Error::NotFound("tenant"),
     })?;
+    tracing::Span::current().record("tenant.id", tracing::field::display(tenant));
     Ok(Caller {
         tenant,
         actor: principal.actor(),
