@@ -16,22 +16,33 @@ mod write;
 use std::time::Duration;
 
 use sea_orm::{ConnectOptions, DatabaseConnection, DbErr};
+use secrecy::{ExposeSecret, SecretString};
 use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 
 pub use location::{InvalidLocation, Location};
 pub use migrate::MigrateError;
-pub use write::Error;
+pub use write::{Error, will_fail_again};
 
 /// How many connections read from SQLite at once.
 const SQLITE_READERS: u32 = 8;
-/// How many connections one service opens to PostgreSQL.
-const POSTGRES_CONNECTIONS: u32 = 16;
+/// How many connections of one service read from PostgreSQL, apart from those that write: writes that wait for each other hold up no reader.
+const POSTGRES_READERS: u32 = 8;
+/// How many connections of one service write to PostgreSQL.
+const POSTGRES_WRITERS: u32 = 12;
 /// How long a caller waits for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long SQLite waits for another process that writes.
 const SQLITE_BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest statement on PostgreSQL. A caller has given up before.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
+/// What else a session of PostgreSQL is told: a process that stands still, or whose network is gone, must not hold its locks for hours.
+const POSTGRES_SETTINGS: [(&str, &str); 5] = [
+    ("idle_in_transaction_session_timeout", "10s"),
+    ("lock_timeout", "3s"),
+    ("tcp_keepalives_idle", "10"),
+    ("tcp_keepalives_interval", "5"),
+    ("tcp_keepalives_count", "3"),
+];
 
 /// An open database of one service.
 #[derive(Clone, Debug)]
@@ -62,14 +73,9 @@ impl Database {
                 Ok(Self { read, writer: Writer::Queue(queue::Queue::start(writer)) })
             }
             Location::Postgres(url) => {
-                let mut options = ConnectOptions::new(secrecy::ExposeSecret::expose_secret(url).to_owned());
-                options
-                    .set_schema_search_path(service)
-                    .set_application_name(format!("rollcall-{service}"))
-                    .statement_timeout(STATEMENT_TIMEOUT)
-                    .max_connections(POSTGRES_CONNECTIONS);
-                let pool = connect(options).await?;
-                Ok(Self { read: pool.clone(), writer: Writer::Pool(pool) })
+                let read = connect(postgres(url, service, POSTGRES_READERS)).await?;
+                let write = connect(postgres(url, service, POSTGRES_WRITERS)).await?;
+                Ok(Self { read, writer: Writer::Pool(write) })
             }
         }
     }
@@ -86,11 +92,29 @@ async fn connect(mut options: ConnectOptions) -> Result<DatabaseConnection, DbEr
     sea_orm::Database::connect(options).await
 }
 
+fn postgres(url: &SecretString, service: &'static str, connections: u32) -> ConnectOptions {
+    let mut options = ConnectOptions::new(url.expose_secret().to_owned());
+    options
+        .set_schema_search_path(service)
+        .set_application_name(format!("rollcall-{service}"))
+        .statement_timeout(STATEMENT_TIMEOUT)
+        .max_connections(connections)
+        .map_sqlx_postgres_opts(|options| options.options(POSTGRES_SETTINGS));
+    options
+}
+
 fn sqlite(path: &std::path::Path, connections: u32, read_only: bool) -> ConnectOptions {
     let path = path.to_owned();
     // The URL only chooses the driver; the path is set below, where no character of it can be misread.
     let mut options = ConnectOptions::new("sqlite::memory:");
-    options.max_connections(connections).min_connections(1).map_sqlx_sqlite_opts(move |options| {
+    options.max_connections(connections).min_connections(1).map_sqlx_sqlite_pool_opts(|pool| {
+        // A transaction that could not be ended (a full or failing disk) leaves the driver and SQLite of two minds about what is open: a
+        // later COMMIT would release a savepoint and make nothing durable. Such a connection is not used again.
+        pool.after_release(|connection, _| {
+            Box::pin(async move { Ok(!sqlx::Connection::is_in_transaction(connection)) })
+        })
+    });
+    options.map_sqlx_sqlite_opts(move |options| {
         let options = options
             .in_memory(false)
             .shared_cache(false)

@@ -52,7 +52,7 @@ impl Database {
 async fn up<M: MigratorTrait>(tx: &DatabaseTransaction, service: &str) -> Result<(), Error<MigrateError>> {
     if tx.get_database_backend() == DbBackend::Postgres {
         // A migration may take longer than a statement of a request, and so may the wait for another process that migrates.
-        tx.execute_unprepared("SET LOCAL statement_timeout = 0").await?;
+        tx.execute_unprepared("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0").await?;
         tx.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({LOCK_KEY})")).await?;
         tx.execute_unprepared(&format!("CREATE SCHEMA IF NOT EXISTS \"{service}\"")).await?;
     }

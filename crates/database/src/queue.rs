@@ -1,12 +1,14 @@
 //! SQLite's writer: a queue of works in front of one connection. Those that wait run in one transaction, each in a savepoint of its own, and
 //! are answered after the commit: one flush to disk for many.
 
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::{
+    panic::AssertUnwindSafe,
+    time::{Duration, Instant},
+};
 
 use futures::{FutureExt, future::BoxFuture};
 use sea_orm::{
-    DatabaseConnection, DatabaseTransaction, DbErr, RuntimeErr, SqliteTransactionMode, TransactionOptions,
-    TransactionTrait,
+    DatabaseConnection, DatabaseTransaction, DbErr, SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -16,6 +18,8 @@ use crate::Error;
 const WAITING_MAX: usize = 1024;
 /// How many works share one transaction. It bounds how long the first of them waits for the last.
 const BATCH_MAX: usize = 64;
+/// How long works run before those that have run are committed. A large one holds up few others.
+const BATCH_TIME_MAX: Duration = Duration::from_millis(20);
 
 #[derive(Clone, Debug)]
 pub(crate) struct Queue(mpsc::Sender<Box<dyn Job>>);
@@ -45,6 +49,8 @@ impl Queue {
 trait Job: Send + std::fmt::Debug {
     /// Runs the work in `tx` and keeps its outcome; answers whether what it wrote is to be kept.
     fn run<'a>(&'a mut self, tx: &'a DatabaseTransaction) -> BoxFuture<'a, bool>;
+    /// Whether nobody waits for the answer.
+    fn is_abandoned(&self) -> bool;
     /// Answers the caller once it is known how the transaction ended.
     fn finish(self: Box<Self>, committed: Result<(), DbErr>);
 }
@@ -74,12 +80,15 @@ where
         })
     }
 
+    fn is_abandoned(&self) -> bool {
+        self.answer.is_closed()
+    }
+
     fn finish(self: Box<Self>, committed: Result<(), DbErr>) {
         let answer = match (self.outcome, committed) {
-            // A refusal stands whatever became of the others' transaction: it wrote nothing.
-            (Some(Err(error)), _) => Err(error),
-            (Some(Ok(value)), Ok(())) => Ok(value),
+            // Also for a refusal: what it was judged by may have been rolled back with the rest.
             (_, Err(error)) => Err(Error::Database(error)),
+            (Some(outcome), Ok(())) => outcome,
             (None, Ok(())) => Err(Error::Database(stopped())),
         };
         // A caller that went away does not undo its write.
@@ -88,41 +97,55 @@ where
 }
 
 async fn run(connection: DatabaseConnection, mut receiver: mpsc::Receiver<Box<dyn Job>>) {
-    let mut batch = Vec::with_capacity(BATCH_MAX);
-    while receiver.recv_many(&mut batch, BATCH_MAX).await > 0 {
-        let committed = AssertUnwindSafe(commit(&connection, &mut batch)).catch_unwind().await;
-        let committed = committed.unwrap_or_else(|_| Err(DbErr::Custom("a write panicked and was rolled back".into())));
-        // One failure answers many callers, and DbErr does not clone.
-        let committed = committed.map_err(Arc::new);
-        for job in batch.drain(..) {
-            job.finish(committed.clone().map_err(|error| shared(&error)));
+    let mut waiting = Vec::with_capacity(BATCH_MAX);
+    while !waiting.is_empty() || receiver.recv_many(&mut waiting, BATCH_MAX).await > 0 {
+        // Nobody waits for these any more, and they have not begun.
+        waiting.retain(|job| !job.is_abandoned());
+        match attempt(&connection, &mut waiting).await {
+            Ok(done) => waiting.drain(..done).for_each(|job| job.finish(Ok(()))),
+            // One of them spoilt it for all. Each runs again by itself, so that only that one fails.
+            Err(_) if waiting.len() > 1 => {
+                for mut job in waiting.drain(..) {
+                    let committed = attempt(&connection, std::slice::from_mut(&mut job)).await.map(drop);
+                    job.finish(committed);
+                }
+            }
+            Err(error) => {
+                if let Some(job) = waiting.pop() {
+                    job.finish(Err(error));
+                }
+            }
         }
     }
 }
 
-async fn commit(connection: &DatabaseConnection, batch: &mut [Box<dyn Job>]) -> Result<(), DbErr> {
+/// Runs jobs in one transaction, from the first until [`BATCH_TIME_MAX`] is used up, and commits; answers how many it ran.
+async fn attempt(connection: &DatabaseConnection, jobs: &mut [Box<dyn Job>]) -> Result<usize, DbErr> {
+    let committed = AssertUnwindSafe(commit(connection, jobs)).catch_unwind().await;
+    committed.unwrap_or_else(|_| Err(DbErr::Custom("a write panicked and was rolled back".into())))
+}
+
+async fn commit(connection: &DatabaseConnection, jobs: &mut [Box<dyn Job>]) -> Result<usize, DbErr> {
     let options = TransactionOptions {
         sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
         ..TransactionOptions::default()
     };
+    let (begun, mut done) = (Instant::now(), 0);
     let tx = connection.begin_with_options(options).await?;
-    for job in batch {
+    for job in jobs {
         let savepoint = tx.begin().await?;
         if job.run(&savepoint).await {
             savepoint.commit().await?;
         } else {
             savepoint.rollback().await?;
         }
+        done += 1;
+        if begun.elapsed() > BATCH_TIME_MAX {
+            break;
+        }
     }
-    tx.commit().await
-}
-
-fn shared(error: &Arc<DbErr>) -> DbErr {
-    match &**error {
-        DbErr::Exec(RuntimeErr::SqlxError(error)) => DbErr::Exec(RuntimeErr::SqlxError(Arc::clone(error))),
-        DbErr::Query(RuntimeErr::SqlxError(error)) => DbErr::Query(RuntimeErr::SqlxError(Arc::clone(error))),
-        other => DbErr::Custom(other.to_string()),
-    }
+    tx.commit().await?;
+    Ok(done)
 }
 
 fn stopped() -> DbErr {

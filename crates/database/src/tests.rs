@@ -12,7 +12,7 @@ use rstest::rstest;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
 
 use crate::{
-    Database, Error,
+    Database, Error, Location,
     testing::{
         Engine::{self, Postgres, Sqlite},
         TestDatabase,
@@ -140,6 +140,112 @@ async fn works_that_deadlock_are_tried_again_until_both_are_done(#[values(Sqlite
     let rows = database.read().query_all(&select).await.unwrap();
     let again: Vec<i64> = rows.iter().map(|row| row.try_get_by_index(0).unwrap()).collect();
     assert_eq!(again, [2, 2]);
+}
+
+/// Lets this process write files up to a size, as a disk that is full would; SIGXFSZ is ignored so that the write fails instead.
+fn limit_file_size(limit: &str) {
+    let limited = std::process::Command::new("prlimit")
+        .args([format!("--pid={}", std::process::id()), format!("--fsize={limit}:unlimited")])
+        .status();
+    assert!(limited.unwrap().success());
+}
+
+#[test]
+fn what_is_answered_after_a_failing_disk_is_durable() {
+    // In a process of its own: the limit is a process's, and other tests write files at the same time.
+    const CHILD: &str = "ROLLCALL_TEST_FAILING_DISK";
+    if std::env::var_os(CHILD).is_none() {
+        let program = std::env::current_exe().unwrap();
+        let status = std::process::Command::new("sh")
+            .args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""])
+            .arg(program)
+            .args(["--exact", "tests::what_is_answered_after_a_failing_disk_is_durable", "--nocapture"])
+            .env(CHILD, "1")
+            .status();
+        assert!(status.unwrap().success());
+        return;
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(failing_disk());
+}
+
+async fn failing_disk() {
+    let (database, place) = open(Sqlite).await.unwrap();
+    let write = |number: u32, padding: usize| {
+        database.write(move |tx| {
+            Box::pin(async move {
+                insert(tx, number).await?;
+                let table = format!("CREATE TABLE padding{number} AS SELECT '{}' AS text", "x".repeat(padding));
+                tx.execute_unprepared(&table).await?;
+                Ok::<_, Error<()>>(())
+            })
+        })
+    };
+    limit_file_size("120000");
+    let mut failed = 0;
+    for number in 0..8 {
+        failed += u32::from(write(number, 30_000).await.is_err());
+    }
+    assert!(failed >= 2, "the disk did not fail");
+    limit_file_size("unlimited");
+    let mut answered = BTreeSet::new();
+    for number in 10..16 {
+        if write(number, 10).await.is_ok() {
+            answered.insert(i64::from(number));
+        }
+    }
+    assert!(!answered.is_empty(), "no write succeeds on a disk that is well again");
+    // What a process that dies now leaves: the files as they are.
+    let Location::Sqlite(path) = place.location() else { panic!() };
+    let copy = path.with_extension("copy");
+    for suffix in ["", "-wal"] {
+        let file = |path: &std::path::Path| format!("{}{suffix}", path.display());
+        std::fs::copy(file(path), file(&copy)).unwrap();
+    }
+    let left = Database::open(&Location::Sqlite(copy), "public").await.unwrap();
+    assert!(numbers(&left).await.is_superset(&answered), "an acknowledged write is lost");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d02_a_work_that_panics_fails_alone_and_refusals_are_judged_by_what_is_committed() {
+    let (database, _place) = open(Sqlite).await.unwrap();
+    let (began, release) = (Arc::new(tokio::sync::Notify::new()), Arc::new(tokio::sync::Notify::new()));
+    let holding = {
+        let (database, began, release) = (database.clone(), Arc::clone(&began), Arc::clone(&release));
+        tokio::spawn(async move {
+            let work = database.write(move |_| {
+                let (began, release) = (Arc::clone(&began), Arc::clone(&release));
+                Box::pin(async move {
+                    began.notify_one();
+                    release.notified().await;
+                    Ok::<_, Error<&str>>(())
+                })
+            });
+            work.await
+        })
+    };
+    began.notified().await;
+    // These wait together, and run together: one makes a row, one is refused for it, one panics.
+    let made = database.write(|tx| Box::pin(async move { Ok::<_, Error<&str>>(insert(tx, 1).await?) }));
+    let refused =
+        database.write(|tx| Box::pin(async move { insert(tx, 1).await.map_err(|_| Error::Refused("taken")) }));
+    let panics = database.write(|tx| {
+        Box::pin(async move {
+            insert(tx, 2).await?;
+            if std::hint::black_box(true) {
+                panic!("on purpose");
+            }
+            Ok::<_, Error<&str>>(())
+        })
+    });
+    let others = futures::future::join3(made, refused, panics);
+    let (outcomes, ()) = futures::future::join(others, async { release.notify_one() }).await;
+    let (made, refused, panics) = outcomes;
+    made.unwrap();
+    assert!(matches!(refused, Err(Error::Refused("taken"))));
+    assert!(matches!(panics, Err(Error::Database(_))));
+    holding.await.unwrap().unwrap();
+    assert_eq!(numbers(&database).await, BTreeSet::from([1]));
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! The one way to write.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use futures::future::BoxFuture;
 use sea_orm::{
@@ -83,13 +83,23 @@ where
     }
 }
 
-/// Whether PostgreSQL ended this transaction so that another could go on (SQLSTATE 40001 and 40P01).
+/// Whether PostgreSQL ended this transaction so that another could go on: a serialisation failure, a deadlock, or a lock not had in time.
 fn gave_way(error: &DbErr) -> bool {
+    sqlstate(error).is_some_and(|code| ["40001", "40P01", "55P03"].contains(&code.as_ref()))
+}
+
+/// Whether the same work would fail again however often it is tried: a value or a statement that the database cannot take (SQLSTATE classes 22, 23,
+/// 42 and 54), or a row that cannot be read.
+#[must_use]
+pub fn will_fail_again(error: &DbErr) -> bool {
+    let class =
+        |code: Cow<'_, str>| ["22", "23", "42", "54"].iter().any(|class| code.len() == 5 && code.starts_with(class));
+    matches!(error, DbErr::Type(_)) || sqlstate(error).is_some_and(class)
+}
+
+fn sqlstate(error: &DbErr) -> Option<Cow<'_, str>> {
     let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) = error else {
-        return false;
+        return None;
     };
-    error
-        .as_database_error()
-        .and_then(sqlx::error::DatabaseError::code)
-        .is_some_and(|code| code == "40001" || code == "40P01")
+    error.as_database_error().and_then(sqlx::error::DatabaseError::code)
 }
