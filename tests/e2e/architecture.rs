@@ -61,7 +61,11 @@ const WORDS: &[(&str, &[&str], &str)] = &[
         "only the façade speaks HTTP",
     ),
     ("Entra", &[], "the engine knows no dialect"),
-    ("env::var", &["crates/bootstrap/", "crates/database/src/testing.rs", "crates/database/src/tests.rs"], "the environment is read in one place"),
+    (
+        "env::var",
+        &["crates/bootstrap/", "crates/database/src/testing.rs", "crates/database/src/tests.rs"],
+        "the environment is read in one place",
+    ),
 ];
 
 fn root() -> PathBuf {

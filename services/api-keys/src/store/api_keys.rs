@@ -70,7 +70,8 @@ fn create<'a>(tx: &'a DatabaseTransaction, (caller, key, hash): &'a Insert) -> R
 
 fn install<'a>(tx: &'a DatabaseTransaction, (caller, key, hash): &'a Insert) -> Running<'a, ()> {
     Box::pin(async move {
-        let once = OnConflict::column(api_key::Column::Id).do_nothing().to_owned();
+        // Whichever constraint another replica that installs the same key is met by.
+        let once = OnConflict::new().do_nothing().to_owned();
         let inserted = api_key::Entity::insert(row(key, hash)).on_conflict(once).exec_without_returning(tx).await?;
         if inserted > 0 {
             audit::append(tx, caller, Note { subject: key.id.to_string(), detail: "installed" }).await?;

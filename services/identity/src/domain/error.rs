@@ -48,6 +48,9 @@ pub(crate) enum Error {
     /// The database failed. The cause is logged where it happened.
     #[error("the store does not answer")]
     StoreUnavailable,
+    /// The database refused what should have been refused before: trying again cannot help. The cause is logged where it happened.
+    #[error("internal error")]
+    Internal,
 }
 
 fn by(holder: &Option<String>) -> String {

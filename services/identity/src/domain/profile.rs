@@ -6,6 +6,10 @@ use crate::domain::InvalidField;
 
 /// The longest text of a profile, in characters.
 pub(crate) const PROFILE_TEXT_MAX: usize = 4096;
+/// The longest e-mail address, in characters: RFC 5321 section 4.5.3.1 allows 254, and an index of PostgreSQL no more than about 2,700 bytes.
+pub(crate) const EMAIL_MAX: usize = 320;
+/// The largest profile, in bytes of its document. A page of 1,000 users is held in memory.
+pub(crate) const PROFILE_BYTES_MAX: usize = 64 * 1024;
 /// The longest list of a profile.
 pub(crate) const PROFILE_LIST_MAX: usize = 128;
 
@@ -139,9 +143,17 @@ impl Profile {
             check_length(field, list.len())?;
         }
         check_length("profile.addresses", self.addresses.len())?;
+        if self.emails.iter().filter_map(|email| email.value.as_deref()).any(|value| value.chars().count() > EMAIL_MAX)
+        {
+            return Err(InvalidField::new("profile.emails.value", format!("is longer than {EMAIL_MAX} characters")));
+        }
         // Whatever its name, every text of the document has the same bound: walk the document, and no field can be forgotten.
         let document = serde_json::to_value(self).map_err(|_| InvalidField::new("profile", "cannot be stored"))?;
-        check_texts("profile", &document)
+        check_texts("profile", &document)?;
+        if document.to_string().len() > PROFILE_BYTES_MAX {
+            return Err(InvalidField::new("profile", format!("is larger than {} KiB", PROFILE_BYTES_MAX / 1024)));
+        }
+        Ok(())
     }
 }
 
@@ -190,6 +202,16 @@ mod tests {
         profile.title = Some("é".repeat(PROFILE_TEXT_MAX + 1));
         assert_eq!(profile.check().unwrap_err().field, "profile.title");
         profile.title = None;
+        let email = |length: usize| vec![ContactPoint { value: Some("é".repeat(length)), ..ContactPoint::default() }];
+        profile.emails = email(EMAIL_MAX);
+        assert_eq!(profile.check(), Ok(()));
+        profile.emails = email(EMAIL_MAX + 1);
+        assert_eq!(profile.check().unwrap_err().field, "profile.emails.value");
+        profile.emails.clear();
+        profile.photos =
+            vec![ContactPoint { value: Some("x".repeat(PROFILE_TEXT_MAX)), ..ContactPoint::default() }; 16];
+        assert_eq!(profile.check().unwrap_err().field, "profile");
+        profile.photos.clear();
         profile.addresses = vec![Address { locality: Some("a\0".into()), ..Address::default() }];
         assert_eq!(profile.check().unwrap_err().field, "profile.addresses.locality");
     }

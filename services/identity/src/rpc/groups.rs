@@ -35,10 +35,11 @@ impl GroupService for Rpc {
 
     async fn get_group(&self, request: Request<GetGroupRequest>) -> Result<Response<wire::Group>, Status> {
         let GetGroupRequest { tenant_id, group_id } = request.get_ref();
+        let group = id(group_id)?;
         let read = Read::Begun { subject: group_id };
         let tenant =
             reader(&self.store, &request, tenant_id, "/rollcall.identity.v1.GroupService/GetGroup", read).await?;
-        let group = self.store.group(tenant, id(group_id)?).await?;
+        let group = self.store.group(tenant, group).await?;
         Ok(Response::new(group.into()))
     }
 
@@ -84,13 +85,14 @@ impl GroupService for Rpc {
     ) -> Result<Response<ListMembersResponse>, Status> {
         let ListMembersRequest { tenant_id, group_id, page_size, page_token } = request.get_ref();
         let size = paging::size(*page_size, LISTED_MAX)?;
+        let group = id(group_id)?;
         let (read, after) = match page_token.as_str() {
             "" => (Read::Begun { subject: group_id }, None),
             token => (Read::Continued, Some(UserId::from(paging::id(token)?))),
         };
         let tenant =
             reader(&self.store, &request, tenant_id, "/rollcall.identity.v1.GroupService/ListMembers", read).await?;
-        let list = ListMembers { group: id(group_id)?, after, size };
+        let list = ListMembers { group, after, size };
         let members = self.store.list_members(tenant, &list).await?;
         // A full page may be the last; the page after it is then empty.
         let full = members.len() as u64 == size;

@@ -12,8 +12,8 @@ use crate::domain::{Error, InvalidField};
 const DOMAIN: &str = "identity.rollcall";
 /// How many ids a status names.
 const IDS_NAMED_MAX: usize = 50;
-/// The longest text of one id in a status: a UUID's. A caller may send anything as an id.
-const ID_NAMED_CHARACTERS_MAX: usize = 36;
+/// The longest text of a caller's in a status: a UUID's, and more than any field's name. A caller may send anything as an id.
+const NAMED_CHARACTERS_MAX: usize = 36;
 
 impl From<Error> for Status {
     fn from(error: Error) -> Self {
@@ -22,6 +22,8 @@ impl From<Error> for Status {
             // The ids stand in the metadata, once: a status travels in headers, which have a bound.
             Error::UnknownMembers { ids } => format!("{} of the ids named as members are no user's", ids.len()),
             Error::NestedGroups { ids } => format!("{} of the ids named as members are groups'", ids.len()),
+            // The field is the caller's own text.
+            Error::UnsupportedFilter { field, problem } => format!("{} cannot be filtered so: {problem}", short(field)),
             other => other.to_string(),
         };
         let metadata: HashMap<String, String> =
@@ -38,7 +40,7 @@ fn parts(error: &Error) -> (Code, ErrorReason, Vec<(&'static str, String)>) {
             (Code::InvalidArgument, ErrorReason::InvalidField, vec![("field", field.to_string())])
         }
         Error::UnsupportedFilter { field, .. } => {
-            (Code::InvalidArgument, ErrorReason::UnsupportedFilter, vec![("field", field.clone())])
+            (Code::InvalidArgument, ErrorReason::UnsupportedFilter, vec![("field", short(field))])
         }
         Error::UserNameTaken { holder } => (Code::AlreadyExists, ErrorReason::UserNameTaken, held_by(holder)),
         Error::GroupNameTaken { holder } => (Code::AlreadyExists, ErrorReason::GroupNameTaken, held_by(holder)),
@@ -51,6 +53,7 @@ fn parts(error: &Error) -> (Code, ErrorReason, Vec<(&'static str, String)>) {
         Error::ProvisioningOff => (Code::FailedPrecondition, ErrorReason::ProvisioningOff, vec![]),
         Error::ProvisioningPaused => (Code::FailedPrecondition, ErrorReason::ProvisioningPaused, vec![]),
         Error::StoreUnavailable => (Code::Unavailable, ErrorReason::StoreUnavailable, vec![]),
+        Error::Internal => (Code::Internal, ErrorReason::Unspecified, vec![]),
     }
 }
 
@@ -63,8 +66,11 @@ fn ids_refused(ids: &[String]) -> Vec<(&'static str, String)> {
 }
 
 fn named(ids: &[String]) -> String {
-    let short = |id: &String| id.chars().take(ID_NAMED_CHARACTERS_MAX).collect::<String>();
-    ids.iter().take(IDS_NAMED_MAX).map(short).collect::<Vec<_>>().join(",")
+    ids.iter().take(IDS_NAMED_MAX).map(|id| short(id)).collect::<Vec<_>>().join(",")
+}
+
+fn short(text: &str) -> String {
+    text.chars().take(NAMED_CHARACTERS_MAX).collect()
 }
 
 #[cfg(test)]
@@ -86,6 +92,7 @@ mod tests {
             Error::ProvisioningOff,
             Error::ProvisioningPaused,
             Error::StoreUnavailable,
+            Error::Internal,
         ];
         let table: Vec<String> = errors
             .into_iter()
@@ -107,6 +114,7 @@ mod tests {
             r#"FailedPrecondition ERROR_REASON_PROVISIONING_OFF [] provisioning is off for this tenant"#,
             r#"FailedPrecondition ERROR_REASON_PROVISIONING_PAUSED [] provisioning is paused for this tenant"#,
             r#"Unavailable ERROR_REASON_STORE_UNAVAILABLE [] the store does not answer"#,
+            r#"Internal ERROR_REASON_UNSPECIFIED [] internal error"#,
         ];
         assert_eq!(table, expected);
     }
@@ -114,7 +122,10 @@ mod tests {
     #[test]
     fn a_status_stays_small_however_many_ids_are_refused() {
         let ids = vec!["é".repeat(10_000); 5_000];
-        let status = Status::from(Error::UnknownMembers { ids });
-        assert!(status.details().len() + status.message().len() < 16_384);
+        let field = "é".repeat(1_000_000);
+        for error in [Error::UnknownMembers { ids }, Error::UnsupportedFilter { field, problem: "no".into() }] {
+            let status = Status::from(error);
+            assert!(status.details().len() + status.message().len() < 16_384);
+        }
     }
 }

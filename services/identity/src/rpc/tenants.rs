@@ -31,7 +31,10 @@ impl TenantService for Rpc {
         let id = match &request.get_ref().by {
             Some(By::Id(id)) => id.clone(),
             // Only the operator looks tenants up by name; to others a name is either their own or that of nothing.
-            Some(By::Name(name)) if principal.is_operator() => self.store.tenant_by_name(name).await?.id.to_string(),
+            Some(By::Name(name)) if principal.is_operator() => {
+                let name = TenantName::parse(name).map_err(|_| Error::NotFound("tenant"))?;
+                self.store.tenant_by_name(&name).await?.id.to_string()
+            }
             Some(By::Name(name)) => {
                 let own = self.store.tenant(principal.tenant).await?;
                 if own.name != *name {
@@ -52,8 +55,11 @@ impl TenantService for Rpc {
     ) -> Result<Response<ListTenantsResponse>, Status> {
         let ListTenantsRequest { page_size, page_token } = request.into_inner();
         let size = paging::size_or_default(page_size)?;
-        let after = if page_token.is_empty() { String::new() } else { paging::text(&page_token)? };
-        let tenants = self.store.list_tenants(&after, size).await?;
+        let after = match page_token.as_str() {
+            "" => None,
+            token => Some(TenantName::parse(&paging::text(token)?).map_err(Error::from)?),
+        };
+        let tenants = self.store.list_tenants(after.as_ref(), size).await?;
         let full = tenants.len() as u64 == size;
         let next_page_token = tenants.last().filter(|_| full).map(|last| paging::token(&last.name)).unwrap_or_default();
         Ok(Response::new(ListTenantsResponse {

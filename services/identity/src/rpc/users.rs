@@ -29,10 +29,11 @@ impl UserService for Rpc {
 
     async fn get_user(&self, request: Request<GetUserRequest>) -> Result<Response<wire::User>, Status> {
         let GetUserRequest { tenant_id, user_id } = request.get_ref();
+        let user = id(user_id)?;
         let read = Read::Begun { subject: user_id };
         let tenant =
             reader(&self.store, &request, tenant_id, "/rollcall.identity.v1.UserService/GetUser", read).await?;
-        let user = self.store.user(tenant, id(user_id)?).await?;
+        let user = self.store.user(tenant, user).await?;
         Ok(Response::new(user.into()))
     }
 

@@ -79,10 +79,10 @@ impl Store {
     }
 }
 
-/// Logs the cause of a failure here, where it is last known, and leaves the caller a failure to try again.
+/// Logs the cause of a failure here, where it is last known, and leaves the caller whether to try again.
 fn unavailable(error: &DbErr) -> Error {
     tracing::error!(error = error as &dyn std::error::Error, "the identity database failed");
-    Error::StoreUnavailable
+    if database::will_fail_again(error) { Error::Internal } else { Error::StoreUnavailable }
 }
 
 /// Refuses inside a transaction.

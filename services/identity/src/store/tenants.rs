@@ -38,15 +38,15 @@ impl Store {
         self.one_tenant(tenant::Column::Id.eq(id.uuid())).await
     }
 
-    pub(crate) async fn tenant_by_name(&self, name: &str) -> Result<Tenant, Error> {
-        self.one_tenant(tenant::Column::Name.eq(name)).await
+    pub(crate) async fn tenant_by_name(&self, name: &TenantName) -> Result<Tenant, Error> {
+        self.one_tenant(tenant::Column::Name.eq(name.as_str())).await
     }
 
     /// Tenants by name, after the one of the name `after`.
-    pub(crate) async fn list_tenants(&self, after: &str, size: u64) -> Result<Vec<Tenant>, Error> {
+    pub(crate) async fn list_tenants(&self, after: Option<&TenantName>, size: u64) -> Result<Vec<Tenant>, Error> {
         let rows = tenant::Entity::find()
             .filter(tenant::Column::DeletedAtUs.is_null())
-            .filter(tenant::Column::Name.gt(after))
+            .filter(tenant::Column::Name.gt(after.map_or("", TenantName::as_str)))
             .order_by_asc(tenant::Column::Name)
             .limit(size)
             .all(self.database.read())

@@ -79,21 +79,7 @@ pub(super) struct Tx<'t> {
 impl<'t> Tx<'t> {
     /// Begins with the tenant's existence and, for a directory, its provisioning state: both are read in the transaction that they govern.
     pub(super) async fn begin(db: &'t DatabaseTransaction, caller: &'t Caller) -> Outcome<Self> {
-        let state: Option<String> = tenant::Entity::find_by_id(caller.tenant.uuid())
-            .filter(tenant::Column::DeletedAtUs.is_null())
-            .select_only()
-            .column(tenant::Column::ProvisioningState)
-            .into_tuple()
-            .one(db)
-            .await?;
-        let Some(state) = state else { return refuse(Error::NotFound("tenant")) };
-        if caller.provisioning {
-            match ProvisioningState::stored(&state) {
-                ProvisioningState::On => {}
-                ProvisioningState::Off => return refuse(Error::ProvisioningOff),
-                ProvisioningState::Paused => return refuse(Error::ProvisioningPaused),
-            }
-        }
+        check_state(db, caller).await?;
         Ok(Self { db, caller, now: Timestamp::now(), records: Mutex::default() })
     }
 
@@ -129,6 +115,11 @@ impl<'t> Tx<'t> {
             return Ok(());
         }
         let taken = take_positions(self.db, self.caller, changes.len(), usize::from(audit.is_some())).await?;
+        // The positions order this commit against the one that turned provisioning off: once that was answered, nothing of a directory's
+        // is committed any more (rule R2). It wants a statement of its own, which sees what was committed while this waited.
+        if self.caller.provisioning {
+            check_state(self.db, self.caller).await?;
+        }
         if let Some((subject, detail)) = audit {
             audit_entry::Entity::insert(audit_entry::ActiveModel {
                 tenant_id: Set(self.caller.tenant.uuid()),
@@ -157,6 +148,23 @@ impl<'t> Tx<'t> {
             change::Entity::insert_many(rows.to_vec()).exec_without_returning(self.db).await?;
         }
         Ok(())
+    }
+}
+
+/// Refuses unless the tenant exists and, for a directory, lets it write.
+async fn check_state(db: &DatabaseTransaction, caller: &Caller) -> Outcome<()> {
+    let state: Option<String> = tenant::Entity::find_by_id(caller.tenant.uuid())
+        .filter(tenant::Column::DeletedAtUs.is_null())
+        .select_only()
+        .column(tenant::Column::ProvisioningState)
+        .into_tuple()
+        .one(db)
+        .await?;
+    match state.as_deref().map(ProvisioningState::stored) {
+        None => refuse(Error::NotFound("tenant")),
+        Some(ProvisioningState::Off) if caller.provisioning => refuse(Error::ProvisioningOff),
+        Some(ProvisioningState::Paused) if caller.provisioning => refuse(Error::ProvisioningPaused),
+        Some(_) => Ok(()),
     }
 }
 

@@ -73,7 +73,27 @@ async fn a_tenants_name_is_unique_and_its_provisioning_begins_off(#[values(Sqlit
     let globex = create("globex").await.unwrap();
     assert_eq!(globex.provisioning_state, ProvisioningState::Off);
     assert_eq!(create("globex").await.unwrap_err(), Error::TenantNameTaken);
-    assert_eq!(world.store.tenant_by_name("globex").await.unwrap().id, globex.id);
-    let listed = world.store.list_tenants("acme", 10).await.unwrap();
+    assert_eq!(world.store.tenant_by_name(&TenantName::parse("globex").unwrap()).await.unwrap().id, globex.id);
+    let listed = world.store.list_tenants(Some(&TenantName::parse("acme").unwrap()), 10).await.unwrap();
     assert_eq!(listed.iter().map(|tenant| tenant.name.as_str()).collect::<Vec<_>>(), ["globex"]);
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn r02_nothing_of_a_directory_is_committed_after_provisioning_was_turned_off(
+    #[values(Sqlite, Postgres)] engine: Engine,
+) {
+    let Some(world) = World::open(engine).await else { return };
+    let (directory, administrator) = (world.directory(), world.administrator());
+    for round in 0..5 {
+        let creates = (0..12).map(async |number| {
+            let name = format!("user{round}-{number}");
+            world.store.create_user(&directory, user(&name)).await.is_ok()
+        });
+        let off = world.store.set_provisioning_state(&administrator, ProvisioningState::Off);
+        let _ = futures::future::join(futures::future::join_all(creates), off).await;
+        // In the feed, which is in the order of commits, nothing follows the end.
+        assert_eq!(world.changes().await.last().map(String::as_str), Some("tenant.changed"));
+        world.store.set_provisioning_state(&administrator, ProvisioningState::On).await.unwrap();
+    }
 }
