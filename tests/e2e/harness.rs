@@ -153,7 +153,7 @@ impl Rollcall {
 
     fn serve(&self) -> Vec<Process> {
         let url = self.database_url().unwrap();
-        let internal = free_port();
+        let (internal, directories) = (free_port(), free_port());
         let path = |name: &str| self.directory.path().join(name).display().to_string();
         let Addresses { scim, identity, api_keys } = self.addresses;
         vec![
@@ -176,6 +176,7 @@ impl Rollcall {
                     "identity".into(),
                     format!("--database-url={url}"),
                     format!("--grpc-listen=127.0.0.1:{identity}"),
+                    format!("--internal-listen=127.0.0.1:{directories}"),
                     format!("--api-keys-internal-url=http://127.0.0.1:{internal}"),
                 ],
             ),
@@ -185,7 +186,7 @@ impl Rollcall {
                     "serve".into(),
                     "scim".into(),
                     format!("--listen=127.0.0.1:{scim}"),
-                    format!("--identity-url=http://127.0.0.1:{identity}"),
+                    format!("--identity-internal-url=http://127.0.0.1:{directories}"),
                     format!("--api-keys-internal-url=http://127.0.0.1:{internal}"),
                 ],
             ),

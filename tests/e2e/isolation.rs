@@ -118,6 +118,15 @@ async fn every_rpc_refuses_a_caller_without_a_credential() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn r02_a_directorys_key_opens_no_rpc() {
+    let (rollcall, key) = Rollcall::provisioned(UpSqlite).await.unwrap();
+    for rpc in rpcs() {
+        let refused = call(&rollcall.identity_url(), &rpc.path, Some(&key), vec![]).await.unwrap_err();
+        assert_eq!(refused.code(), Code::PermissionDenied, "{}", rpc.path);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn r05_no_rpc_reaches_another_tenant() {
     let (rollcall, _) = Rollcall::provisioned(UpSqlite).await.unwrap();
     let own = rollcall.json(&["tenant", "show", "default"])["id"].as_str().unwrap().to_owned();

@@ -9,7 +9,11 @@ use authn::Authenticator;
 use database::{Database, Location, MigrateError};
 use tonic::service::RoutesBuilder;
 
-use crate::{domain::TenantName, rpc::Rpc, store::Store};
+use crate::{
+    domain::TenantName,
+    rpc::{Listener, Rpc},
+    store::Store,
+};
 
 /// The name of the service: of its schema on PostgreSQL, and of its file on SQLite.
 pub const SERVICE: &str = "identity";
@@ -72,9 +76,14 @@ impl Identity {
         Ok(Self { store: Store::new(database) })
     }
 
-    /// Adds every gRPC service of identity, each behind the check of its callers.
+    /// Adds every gRPC service of identity for those who call it, each behind the check of its callers. A directory's key opens nothing here.
     pub fn add_services(&self, routes: &mut RoutesBuilder, authenticator: &Authenticator) {
-        Rpc::new(self.store.clone()).add_services(routes, authenticator);
+        Rpc::new(self.store.clone(), Listener::Public).add_services(routes, authenticator);
+    }
+
+    /// Adds what the SCIM façade calls on behalf of directories: to be served in the same process, or on a listener that only façades reach.
+    pub fn add_internal_services(&self, routes: &mut RoutesBuilder, authenticator: &Authenticator) {
+        Rpc::new(self.store.clone(), Listener::Internal).add_services(routes, authenticator);
     }
 
     /// Makes the tenant `name` unless there is one.

@@ -8,6 +8,9 @@ use clap::{
     parser::ValueSource,
 };
 
+use database::Location;
+use secrecy::{ExposeSecret, SecretString};
+
 use crate::{
     address::SafeUrl,
     commands::{api_key, audit, generate, group, migrate, scim, simulate, tenant, user},
@@ -112,9 +115,18 @@ impl Command {
     fn check(&self) -> Result<(), (ErrorKind, String)> {
         match self {
             Self::Simulate(simulate) => simulate.check(),
+            Self::Up(up) => usable(up.database_url()),
+            Self::Serve(service) => usable(service.database_url()),
+            Self::Migrate(migrate) => usable(migrate.database_url()),
             _ => Ok(()),
         }
     }
+}
+
+/// Refuses what is no database's URL, without printing it.
+fn usable(database_url: Option<&SecretString>) -> Result<(), (ErrorKind, String)> {
+    let checked = database_url.map_or(Ok(()), |url| url.expose_secret().parse::<Location>().map(drop));
+    checked.map_err(|error| (ErrorKind::ValueValidation, format!("--database-url: {error}")))
 }
 
 /// The connection flags that a command heeds which connects to no server; none for all other commands, which heed them all.

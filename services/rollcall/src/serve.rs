@@ -15,6 +15,7 @@ use proto::{
     identity::v1::audit_service_server, identity::v1::group_service_server, identity::v1::role_service_server,
     identity::v1::tenant_service_server, identity::v1::user_service_server,
 };
+use secrecy::SecretString;
 use telemetry::propagation::ClientLayer;
 
 use crate::public_url::PublicUrl;
@@ -32,6 +33,10 @@ pub(crate) const IDENTITY: &[&str] = &[
     user_service_server::SERVICE_NAME,
 ];
 
+/// What identity serves to the façade.
+const DIRECTORIES: &[&str] =
+    &[group_service_server::SERVICE_NAME, tenant_service_server::SERVICE_NAME, user_service_server::SERVICE_NAME];
+
 /// The services that can be served by themselves.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Service {
@@ -41,6 +46,17 @@ pub(crate) enum Service {
     Identity(identity::Args),
     /// The SCIM façade
     Scim(scim::Args),
+}
+
+impl Service {
+    /// Where its database is, if it has one.
+    pub(crate) const fn database_url(&self) -> Option<&SecretString> {
+        match self {
+            Self::ApiKeys(args) => Some(args.database_url()),
+            Self::Identity(args) => Some(args.database_url()),
+            Self::Scim(_) => None,
+        }
+    }
 }
 
 pub(crate) async fn run(service: Service) -> anyhow::Result<()> {

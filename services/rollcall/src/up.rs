@@ -15,6 +15,7 @@ use std::{
 use anyhow::{Context, bail};
 use bootstrap::{Shutdown, settings::Logging};
 use database::Location;
+use secrecy::{ExposeSecret, SecretString};
 
 pub(crate) use data_directory::{DataDirectory, Locations};
 use system::System;
@@ -48,13 +49,21 @@ pub(crate) struct Args {
     #[arg(long, env = "ROLLCALL_GRPC_LISTEN", default_value = GRPC_LISTEN, value_name = "ADDRESS")]
     grpc_listen: SocketAddr,
     /// PostgreSQL in place of SQLite files: postgres://USER@HOST/DATABASE
+    // A secret until it is known to be a URL: what clap refuses, it prints.
     #[arg(long, env = "ROLLCALL_DATABASE_URL", hide_env_values = true, value_name = "URL")]
-    database_url: Option<Location>,
+    database_url: Option<SecretString>,
     /// The address that Entra uses, where it is not the one that is listened on, for example https://scim.example.com
     #[arg(long, env = "ROLLCALL_PUBLIC_URL", value_name = "URL")]
     public_url: Option<PublicUrl>,
     #[command(flatten)]
     logging: Logging,
+}
+
+impl Args {
+    /// Where the database is.
+    pub(crate) const fn database_url(&self) -> Option<&SecretString> {
+        self.database_url.as_ref()
+    }
 }
 
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
@@ -64,7 +73,10 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let http = bootstrap::bind(args.listen, "--listen").await?;
     let grpc = bootstrap::bind(args.grpc_listen, "--grpc-listen").await?;
     let (http_address, grpc_address) = (bootstrap::address_of(&http)?, bootstrap::address_of(&grpc)?);
-    let system = System::open(&data, locations(&args, &data)?).await?;
+    let Some(system) = shutdown.unless_requested(System::open(&data, locations(&args, &data)?)).await else {
+        return Ok(());
+    };
+    let system = system?;
 
     let mut servers = Servers::new(shutdown.clone());
     servers.http(http, system.http(args.public_url.as_ref(), shutdown.clone()));
@@ -102,11 +114,17 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
 }
 
 fn locations(args: &Args, data: &DataDirectory) -> anyhow::Result<Locations> {
-    match &args.database_url {
+    let database_url = args.database_url.as_ref().map(location).transpose()?;
+    match database_url {
         None => Ok(data.locations()),
         Some(Location::Sqlite(_)) => bail!("--database-url is for PostgreSQL; SQLite files stand in --data-dir"),
         Some(url) => Ok(Locations { api_keys: url.clone(), identity: url.clone() }),
     }
+}
+
+/// The database that a flag names.
+pub(crate) fn location(url: &SecretString) -> anyhow::Result<Location> {
+    url.expose_secret().parse().context("--database-url")
 }
 
 /// The flags that a command on this machine needs to find this process and its credential.

@@ -5,50 +5,58 @@ use authn::{
     grpc::{Access, AccessTable},
 };
 
-/// A directory's own traffic, and whoever may read.
-const READ: &[Scope] = &[Scope::Scim, Scope::IdentityRead];
-/// A directory's own traffic, and whoever may write.
-const WRITE: &[Scope] = &[Scope::Scim, Scope::IdentityWrite];
-/// Whoever may read, but no directory: it has no use for it.
-const PEOPLE: &[Scope] = &[Scope::IdentityRead];
+/// Where a call came in (rule R2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Listener {
+    /// Where everybody calls. A directory's key opens nothing here.
+    Public,
+    /// Where the SCIM façade alone calls, on behalf of directories.
+    Internal,
+}
+
+/// Whoever may read.
+const READ: &[Scope] = &[Scope::IdentityRead];
+/// Whoever may write.
+const WRITE: &[Scope] = &[Scope::IdentityWrite];
 /// Administrators.
 const ADMIN: &[Scope] = &[Scope::Admin];
 /// The operator of the installation.
 const OPERATOR: &[Scope] = &[Scope::Operator];
+/// A directory, through the façade.
+const DIRECTORY: &[Scope] = &[Scope::Scim];
 
-/// The RPCs and the scopes of which any lets a caller in.
-const ROWS: &[(&str, &[Scope])] = &[
-    ("/rollcall.identity.v1.AuditService/ListAuditEntries", ADMIN),
-    ("/rollcall.identity.v1.GroupService/ChangeGroup", WRITE),
-    ("/rollcall.identity.v1.GroupService/CreateGroup", WRITE),
-    ("/rollcall.identity.v1.GroupService/DeleteGroup", WRITE),
-    ("/rollcall.identity.v1.GroupService/GetGroup", READ),
-    ("/rollcall.identity.v1.GroupService/ListGroups", READ),
-    ("/rollcall.identity.v1.GroupService/ListMembers", READ),
-    ("/rollcall.identity.v1.RoleService/ClearManualRole", ADMIN),
-    ("/rollcall.identity.v1.RoleService/ListRoles", PEOPLE),
-    ("/rollcall.identity.v1.RoleService/SetManualRole", ADMIN),
-    ("/rollcall.identity.v1.TenantService/CreateTenant", OPERATOR),
-    ("/rollcall.identity.v1.TenantService/GetTenant", READ),
-    ("/rollcall.identity.v1.TenantService/ListTenants", OPERATOR),
-    ("/rollcall.identity.v1.TenantService/SetProvisioningState", ADMIN),
-    ("/rollcall.identity.v1.UserService/CreateUser", WRITE),
-    ("/rollcall.identity.v1.UserService/DeleteUser", WRITE),
-    ("/rollcall.identity.v1.UserService/GetUser", READ),
-    ("/rollcall.identity.v1.UserService/ListUsers", READ),
-    ("/rollcall.identity.v1.UserService/ReplaceUser", WRITE),
-    ("/rollcall.identity.v1.UserService/RestoreUser", ADMIN),
-    ("/rollcall.identity.v1.UserService/SuspendUser", ADMIN),
+/// The RPCs: the scopes of which any lets a caller in at the public listener, and whether the façade calls it for directories.
+const ROWS: &[(&str, &[Scope], bool)] = &[
+    ("/rollcall.identity.v1.AuditService/ListAuditEntries", ADMIN, false),
+    ("/rollcall.identity.v1.GroupService/ChangeGroup", WRITE, true),
+    ("/rollcall.identity.v1.GroupService/CreateGroup", WRITE, true),
+    ("/rollcall.identity.v1.GroupService/DeleteGroup", WRITE, true),
+    ("/rollcall.identity.v1.GroupService/GetGroup", READ, true),
+    ("/rollcall.identity.v1.GroupService/ListGroups", READ, true),
+    ("/rollcall.identity.v1.GroupService/ListMembers", READ, true),
+    ("/rollcall.identity.v1.RoleService/ClearManualRole", ADMIN, false),
+    ("/rollcall.identity.v1.RoleService/ListRoles", READ, false),
+    ("/rollcall.identity.v1.RoleService/SetManualRole", ADMIN, false),
+    ("/rollcall.identity.v1.TenantService/CreateTenant", OPERATOR, false),
+    ("/rollcall.identity.v1.TenantService/GetTenant", READ, true),
+    ("/rollcall.identity.v1.TenantService/ListTenants", OPERATOR, false),
+    ("/rollcall.identity.v1.TenantService/SetProvisioningState", ADMIN, false),
+    ("/rollcall.identity.v1.UserService/CreateUser", WRITE, true),
+    ("/rollcall.identity.v1.UserService/DeleteUser", WRITE, true),
+    ("/rollcall.identity.v1.UserService/GetUser", READ, true),
+    ("/rollcall.identity.v1.UserService/ListUsers", READ, true),
+    ("/rollcall.identity.v1.UserService/ReplaceUser", WRITE, true),
+    ("/rollcall.identity.v1.UserService/RestoreUser", ADMIN, false),
+    ("/rollcall.identity.v1.UserService/SuspendUser", ADMIN, false),
 ];
 
-/// The table, for the check in front of every service.
-pub(super) fn table() -> AccessTable {
-    AccessTable::new(ROWS.iter().map(|(path, scopes)| (*path, Access::AnyOf(scopes))))
-}
-
-/// Whether an RPC is part of a directory's own traffic.
-pub(super) fn serves_directories(path: &str) -> bool {
-    ROWS.iter().any(|(row, scopes)| *row == path && scopes.contains(&Scope::Scim))
+/// The table, for the check in front of every service of a listener.
+pub(super) fn table(listener: Listener) -> AccessTable {
+    let rows = ROWS.iter().filter_map(|(path, scopes, directories)| match listener {
+        Listener::Public => Some((*path, Access::AnyOf(scopes))),
+        Listener::Internal => directories.then_some((*path, Access::AnyOf(DIRECTORY))),
+    });
+    AccessTable::new(rows)
 }
 
 #[cfg(test)]
@@ -74,15 +82,22 @@ mod tests {
                     .map(|method| format!("/rollcall.identity.v1.{}/{}", service.name(), method.name()))
             })
             .collect();
-        let rows: BTreeSet<String> = ROWS.iter().map(|(path, _)| (*path).to_owned()).collect();
+        let rows: BTreeSet<String> = ROWS.iter().map(|(path, ..)| (*path).to_owned()).collect();
         assert_eq!(rows, declared);
         assert_eq!(ROWS.len(), rows.len(), "a row stands twice");
     }
 
     #[test]
-    fn r06_what_only_administrators_may_do_is_closed_to_a_directory() {
-        for act in ["RoleService/SetManualRole", "UserService/SuspendUser", "TenantService/SetProvisioningState"] {
-            assert!(!serves_directories(&format!("/rollcall.identity.v1.{act}")), "{act}");
+    fn r02_a_directorys_key_opens_nothing_at_the_public_listener_and_only_its_own_at_the_internal_one() {
+        let (public, internal) = (table(Listener::Public), table(Listener::Internal));
+        for (path, ..) in ROWS {
+            let Some(Access::AnyOf(scopes)) = public.get(path) else { panic!("{path}") };
+            assert!(!scopes.contains(&Scope::Scim), "{path}");
         }
+        for act in ["RoleService/SetManualRole", "UserService/SuspendUser", "TenantService/SetProvisioningState"] {
+            assert_eq!(internal.get(&format!("/rollcall.identity.v1.{act}")), None, "{act}");
+        }
+        let create = internal.get("/rollcall.identity.v1.UserService/CreateUser");
+        assert_eq!(create, Some(Access::AnyOf(&[Scope::Scim])));
     }
 }

@@ -7,11 +7,7 @@ use tonic::{Request, Response, Status, async_trait};
 
 use crate::{
     domain::{Error, InvalidField},
-    rpc::{
-        Rpc,
-        call::{Read, reader},
-        paging,
-    },
+    rpc::{Rpc, call::Read, paging},
     store::AuditEntry,
 };
 
@@ -31,8 +27,7 @@ impl AuditService for Rpc {
         };
         let read = Read::list(page_token);
         let tenant =
-            reader(&self.store, &request, tenant_id, "/rollcall.identity.v1.AuditService/ListAuditEntries", read)
-                .await?;
+            self.reader(&request, tenant_id, "/rollcall.identity.v1.AuditService/ListAuditEntries", read).await?;
         let entries = self.store.list_audit_entries(tenant, after, size).await?;
         let full = entries.len() as u64 == size;
         let next_page_token =

@@ -14,18 +14,15 @@ use crate::{
         Error, ExternalId, GROUP_CHANGES_MAX, Group, GroupChange, GroupDraft, GroupName, InvalidField, LISTED_MAX,
         MEMBER_IDS_MAX, Member,
     },
-    rpc::{
-        Rpc,
-        call::{Read, reader, writer},
-        filters, paging,
-    },
+    rpc::{Rpc, call::Read, filters, paging},
     store::{ChangeGroup, CreateGroup, DeleteGroup, ListMembers},
 };
 
 #[async_trait]
 impl GroupService for Rpc {
     async fn create_group(&self, request: Request<CreateGroupRequest>) -> Result<Response<wire::Group>, Status> {
-        let caller = writer(&request, &request.get_ref().tenant_id, "/rollcall.identity.v1.GroupService/CreateGroup")?;
+        let caller =
+            self.writer(&request, &request.get_ref().tenant_id, "/rollcall.identity.v1.GroupService/CreateGroup")?;
         let CreateGroupRequest { group, member_ids, .. } = request.into_inner();
         check_member_ids(member_ids.len())?;
         let create = CreateGroup { draft: draft(group).map_err(Error::from)?, member_ids };
@@ -37,8 +34,7 @@ impl GroupService for Rpc {
         let GetGroupRequest { tenant_id, group_id } = request.get_ref();
         let group = id(group_id)?;
         let read = Read::Begun { subject: group_id };
-        let tenant =
-            reader(&self.store, &request, tenant_id, "/rollcall.identity.v1.GroupService/GetGroup", read).await?;
+        let tenant = self.reader(&request, tenant_id, "/rollcall.identity.v1.GroupService/GetGroup", read).await?;
         let group = self.store.group(tenant, group).await?;
         Ok(Response::new(group.into()))
     }
@@ -47,8 +43,7 @@ impl GroupService for Rpc {
         let ListGroupsRequest { tenant_id, page_token, page_size, skip, .. } = request.get_ref();
         let slice = paging::slice(*page_size, page_token, *skip)?;
         let read = Read::list(page_token);
-        let tenant =
-            reader(&self.store, &request, tenant_id, "/rollcall.identity.v1.GroupService/ListGroups", read).await?;
+        let tenant = self.reader(&request, tenant_id, "/rollcall.identity.v1.GroupService/ListGroups", read).await?;
         let filter = request.into_inner().filter.map(filters::group_filter).transpose()?;
         let listed = self.store.list_groups(tenant, filter.as_ref(), slice).await?;
         let next_page_token = match listed.rows.last() {
@@ -63,7 +58,8 @@ impl GroupService for Rpc {
     }
 
     async fn change_group(&self, request: Request<ChangeGroupRequest>) -> Result<Response<wire::Group>, Status> {
-        let caller = writer(&request, &request.get_ref().tenant_id, "/rollcall.identity.v1.GroupService/ChangeGroup")?;
+        let caller =
+            self.writer(&request, &request.get_ref().tenant_id, "/rollcall.identity.v1.GroupService/ChangeGroup")?;
         let ChangeGroupRequest { group_id, changes, expected_version, .. } = request.into_inner();
         let changes = group_changes(changes)?;
         let change = ChangeGroup { group: id(&group_id)?, changes, expected_version };
@@ -73,7 +69,7 @@ impl GroupService for Rpc {
 
     async fn delete_group(&self, request: Request<DeleteGroupRequest>) -> Result<Response<Empty>, Status> {
         let DeleteGroupRequest { tenant_id, group_id, expected_version } = request.get_ref();
-        let caller = writer(&request, tenant_id, "/rollcall.identity.v1.GroupService/DeleteGroup")?;
+        let caller = self.writer(&request, tenant_id, "/rollcall.identity.v1.GroupService/DeleteGroup")?;
         let delete = DeleteGroup { group: id(group_id)?, expected_version: *expected_version };
         self.store.delete_group(&caller, delete).await?;
         Ok(Response::new(Empty {}))
@@ -90,8 +86,7 @@ impl GroupService for Rpc {
             "" => (Read::Begun { subject: group_id }, None),
             token => (Read::Continued, Some(UserId::from(paging::id(token)?))),
         };
-        let tenant =
-            reader(&self.store, &request, tenant_id, "/rollcall.identity.v1.GroupService/ListMembers", read).await?;
+        let tenant = self.reader(&request, tenant_id, "/rollcall.identity.v1.GroupService/ListMembers", read).await?;
         let list = ListMembers { group, after, size };
         let members = self.store.list_members(tenant, &list).await?;
         // A full page may be the last; the page after it is then empty.

@@ -21,6 +21,8 @@ use proto::identity::v1::{
 use tonic::service::RoutesBuilder;
 use tower::Layer as _;
 
+pub(crate) use access::Listener;
+
 use crate::store::Store;
 
 /// The largest request: a group's change that names [`crate::domain::MEMBER_IDS_MAX`] ids, with room to spare.
@@ -28,20 +30,21 @@ const REQUEST_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// The largest answer: a page of 1,000 users with long profiles. Over TCP a client must allow it too.
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// Every service of identity over one store.
+/// Every service of identity over one store, as one listener serves them.
 #[derive(Clone, Debug)]
 pub(crate) struct Rpc {
     store: Store,
+    listener: Listener,
 }
 
 impl Rpc {
-    pub(crate) const fn new(store: Store) -> Self {
-        Self { store }
+    pub(crate) const fn new(store: Store, listener: Listener) -> Self {
+        Self { store, listener }
     }
 
     /// Adds every service, each behind the check of its callers.
     pub(crate) fn add_services(&self, routes: &mut RoutesBuilder, authenticator: &Authenticator) {
-        let guard = Layer::new(authenticator.clone(), access::table());
+        let guard = Layer::new(authenticator.clone(), access::table(self.listener));
         macro_rules! add {
             ($($server:ident),*) => {$(
                 let server = $server::new(self.clone())
@@ -50,6 +53,9 @@ impl Rpc {
                 routes.add_service(guard.layer(server));
             )*};
         }
-        add!(AuditServiceServer, GroupServiceServer, RoleServiceServer, TenantServiceServer, UserServiceServer);
+        add!(GroupServiceServer, TenantServiceServer, UserServiceServer);
+        if self.listener == Listener::Public {
+            add!(AuditServiceServer, RoleServiceServer);
+        }
     }
 }

@@ -9,11 +9,7 @@ use tonic::{Request, Response, Status, async_trait};
 
 use crate::{
     domain::{Error, InvalidField, ProvisioningState, Tenant, TenantName},
-    rpc::{
-        Rpc,
-        call::{Read, reader, writer},
-        paging,
-    },
+    rpc::{Rpc, call::Read, paging},
 };
 
 #[async_trait]
@@ -45,7 +41,7 @@ impl TenantService for Rpc {
             None => String::new(),
         };
         let action = "/rollcall.identity.v1.TenantService/GetTenant";
-        let tenant = reader(&self.store, &request, &id, action, Read::Begun { subject: &id }).await?;
+        let tenant = self.reader(&request, &id, action, Read::Begun { subject: &id }).await?;
         Ok(Response::new(self.store.tenant(tenant).await?.into()))
     }
 
@@ -72,8 +68,11 @@ impl TenantService for Rpc {
         &self,
         request: Request<SetProvisioningStateRequest>,
     ) -> Result<Response<wire::Tenant>, Status> {
-        let caller =
-            writer(&request, &request.get_ref().tenant_id, "/rollcall.identity.v1.TenantService/SetProvisioningState")?;
+        let caller = self.writer(
+            &request,
+            &request.get_ref().tenant_id,
+            "/rollcall.identity.v1.TenantService/SetProvisioningState",
+        )?;
         let state = match request.get_ref().state() {
             wire::ProvisioningState::Off => ProvisioningState::Off,
             wire::ProvisioningState::On => ProvisioningState::On,

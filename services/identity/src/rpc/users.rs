@@ -10,18 +10,15 @@ use tonic::{Request, Response, Status, async_trait};
 
 use crate::{
     domain::{DisplayName, Error, ExternalId, InvalidField, Profile, RoleSource, Timestamp, User, UserDraft, UserName},
-    rpc::{
-        Rpc,
-        call::{Read, reader, writer},
-        filters, paging,
-    },
+    rpc::{Rpc, call::Read, filters, paging},
     store::{DeleteUser, ReplaceUser},
 };
 
 #[async_trait]
 impl UserService for Rpc {
     async fn create_user(&self, request: Request<CreateUserRequest>) -> Result<Response<wire::User>, Status> {
-        let caller = writer(&request, &request.get_ref().tenant_id, "/rollcall.identity.v1.UserService/CreateUser")?;
+        let caller =
+            self.writer(&request, &request.get_ref().tenant_id, "/rollcall.identity.v1.UserService/CreateUser")?;
         let draft = draft(request.into_inner().user).map_err(Error::from)?;
         let user = self.store.create_user(&caller, draft).await?;
         Ok(Response::new(user.into()))
@@ -31,8 +28,7 @@ impl UserService for Rpc {
         let GetUserRequest { tenant_id, user_id } = request.get_ref();
         let user = id(user_id)?;
         let read = Read::Begun { subject: user_id };
-        let tenant =
-            reader(&self.store, &request, tenant_id, "/rollcall.identity.v1.UserService/GetUser", read).await?;
+        let tenant = self.reader(&request, tenant_id, "/rollcall.identity.v1.UserService/GetUser", read).await?;
         let user = self.store.user(tenant, user).await?;
         Ok(Response::new(user.into()))
     }
@@ -41,8 +37,7 @@ impl UserService for Rpc {
         let ListUsersRequest { tenant_id, page_token, page_size, skip, .. } = request.get_ref();
         let slice = paging::slice(*page_size, page_token, *skip)?;
         let read = Read::list(page_token);
-        let tenant =
-            reader(&self.store, &request, tenant_id, "/rollcall.identity.v1.UserService/ListUsers", read).await?;
+        let tenant = self.reader(&request, tenant_id, "/rollcall.identity.v1.UserService/ListUsers", read).await?;
         let filter = request.into_inner().filter.map(filters::user_filter).transpose()?;
         let listed = self.store.list_users(tenant, filter.as_ref(), slice).await?;
         let next_page_token = match listed.rows.last() {
@@ -57,7 +52,8 @@ impl UserService for Rpc {
     }
 
     async fn replace_user(&self, request: Request<ReplaceUserRequest>) -> Result<Response<wire::User>, Status> {
-        let caller = writer(&request, &request.get_ref().tenant_id, "/rollcall.identity.v1.UserService/ReplaceUser")?;
+        let caller =
+            self.writer(&request, &request.get_ref().tenant_id, "/rollcall.identity.v1.UserService/ReplaceUser")?;
         let ReplaceUserRequest { user, expected_version, .. } = request.into_inner();
         let user_id = id(user.as_ref().map_or("", |user| user.id.as_str()))?;
         let draft = draft(user).map_err(Error::from)?;
@@ -67,7 +63,7 @@ impl UserService for Rpc {
 
     async fn delete_user(&self, request: Request<DeleteUserRequest>) -> Result<Response<Empty>, Status> {
         let DeleteUserRequest { tenant_id, user_id, expected_version } = request.get_ref();
-        let caller = writer(&request, tenant_id, "/rollcall.identity.v1.UserService/DeleteUser")?;
+        let caller = self.writer(&request, tenant_id, "/rollcall.identity.v1.UserService/DeleteUser")?;
         let delete = DeleteUser { user: id(user_id)?, expected_version: *expected_version };
         self.store.delete_user(&caller, delete).await?;
         Ok(Response::new(Empty {}))
@@ -75,14 +71,14 @@ impl UserService for Rpc {
 
     async fn suspend_user(&self, request: Request<SuspendUserRequest>) -> Result<Response<wire::User>, Status> {
         let SuspendUserRequest { tenant_id, user_id } = request.get_ref();
-        let caller = writer(&request, tenant_id, "/rollcall.identity.v1.UserService/SuspendUser")?;
+        let caller = self.writer(&request, tenant_id, "/rollcall.identity.v1.UserService/SuspendUser")?;
         let user = self.store.suspend_user(&caller, id(user_id)?).await?;
         Ok(Response::new(user.into()))
     }
 
     async fn restore_user(&self, request: Request<RestoreUserRequest>) -> Result<Response<wire::User>, Status> {
         let RestoreUserRequest { tenant_id, user_id } = request.get_ref();
-        let caller = writer(&request, tenant_id, "/rollcall.identity.v1.UserService/RestoreUser")?;
+        let caller = self.writer(&request, tenant_id, "/rollcall.identity.v1.UserService/RestoreUser")?;
         let user = self.store.restore_user(&caller, id(user_id)?).await?;
         Ok(Response::new(user.into()))
     }

@@ -23,7 +23,7 @@ fn every_documented_form_parses() {
         "rollcall serve api-keys --database-url postgres://u@h/d --grpc-listen 0.0.0.0:8081 --internal-listen 0.0.0.0:8082 \
          --operator-key-file o --encryption-key-file e",
         "rollcall serve identity --database-url sqlite:i.db --grpc-listen 0.0.0.0:8081 --api-keys-internal-url http://api-keys:8082",
-        "rollcall serve scim --listen 0.0.0.0:8080 --identity-url http://identity:8081 --api-keys-internal-url http://api-keys:8082 \
+        "rollcall serve scim --listen 0.0.0.0:8080 --identity-internal-url http://identity:8084 --api-keys-internal-url http://api-keys:8082 \
          --public-url https://scim.example.com",
         "rollcall scim enable",
         "rollcall scim disable",
@@ -119,7 +119,7 @@ fn a_connection_flag_without_effect_is_refused() {
     let error = refused("rollcall up --tenant acme").to_string();
     assert!(error.contains("--tenant has no effect on `up`"), "{error}");
     assert_eq!(refused("rollcall --server http://127.0.0.1:1 migrate --data-dir d").exit_code(), 2);
-    let serve = "--identity-url http://i --api-keys-internal-url http://a --public-url https://p --operator-key-file o";
+    let serve = "--identity-internal-url http://i --api-keys-internal-url http://a --public-url https://p --operator-key-file o";
     assert_eq!(refused(&format!("rollcall serve scim {serve}")).exit_code(), 2);
 }
 

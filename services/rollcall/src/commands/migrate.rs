@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 use database::Location;
+use secrecy::SecretString;
 
 use crate::{
     output,
-    up::{DataDirectory, Locations},
+    up::{DataDirectory, Locations, location},
 };
 
 /// What to bring up to date.
@@ -17,7 +18,7 @@ use crate::{
 pub(crate) struct Args {
     /// The database: postgres://USER@HOST/DATABASE, or with --service also sqlite:PATH
     #[arg(long, env = "ROLLCALL_DATABASE_URL", hide_env_values = true, value_name = "URL")]
-    database_url: Option<Location>,
+    database_url: Option<SecretString>,
     /// The data directory of `rollcall up`, for SQLite
     #[arg(long, value_name = "DIRECTORY")]
     data_dir: Option<PathBuf>,
@@ -33,13 +34,21 @@ enum Service {
     Identity,
 }
 
+impl Args {
+    /// Where the database is.
+    pub(crate) const fn database_url(&self) -> Option<&SecretString> {
+        self.database_url.as_ref()
+    }
+}
+
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     if let Some(missing) = args.data_dir.as_deref().filter(|path| !path.is_dir()) {
         anyhow::bail!("there is no data directory {}: `rollcall up` makes it", missing.display());
     }
     // Kept to the end: a process that serves from the directory must not see its schema change.
     let data = args.data_dir.as_deref().map(DataDirectory::open).transpose()?;
-    let locations = match (&data, args.database_url) {
+    let database_url = args.database_url.as_ref().map(location).transpose()?;
+    let locations = match (&data, database_url) {
         (Some(data), _) => data.locations(),
         (None, Some(Location::Sqlite(_))) if args.service.is_none() => {
             anyhow::bail!("a SQLite file holds one service: name it with --service")

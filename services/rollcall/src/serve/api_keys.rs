@@ -6,21 +6,20 @@ use ::api_keys::{ApiKeys, Config, Migrate};
 use anyhow::Context;
 use authn::{Authenticator, KeyText};
 use bootstrap::{Shutdown, grpc::observed, health, settings::Logging};
-use database::Location;
 use proto::Channel;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use telemetry::propagation::ClientLayer;
 use tonic::service::RoutesBuilder;
 
 use super::{API_KEYS, CREDENTIALS, is_loaded, warn_of_open_network};
-use crate::servers::Servers;
+use crate::{servers::Servers, up::location};
 
 /// Settings of api-keys.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     /// The database: postgres://USER@HOST/DATABASE or sqlite:PATH. Its schema must be current (`rollcall migrate`)
     #[arg(long, env = "ROLLCALL_DATABASE_URL", hide_env_values = true, value_name = "URL")]
-    database_url: Location,
+    database_url: SecretString,
     /// Where the public gRPC API listens
     #[arg(long, env = "ROLLCALL_GRPC_LISTEN", default_value = "127.0.0.1:8081", value_name = "ADDRESS")]
     grpc_listen: SocketAddr,
@@ -37,6 +36,13 @@ pub(crate) struct Args {
     logging: Logging,
 }
 
+impl Args {
+    /// Where the database is.
+    pub(crate) const fn database_url(&self) -> &SecretString {
+        &self.database_url
+    }
+}
+
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let _logging = telemetry::init(args.logging.options("rollcall-api-keys"))?;
     let shutdown = Shutdown::on_signal().context("signals cannot be caught")?;
@@ -44,7 +50,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let internal = bootstrap::bind(args.internal_listen, "--internal-listen").await?;
     let (public_address, internal_address) = (bootstrap::address_of(&public)?, bootstrap::address_of(&internal)?);
     warn_of_open_network(internal_address, "--internal-listen");
-    let api_keys = open(&args).await?;
+    let Some(api_keys) = shutdown.unless_requested(open(&args)).await else { return Ok(()) };
+    let api_keys = api_keys?;
 
     let credentials = Channel::in_process(observed(api_keys.internal_routes())).layered(ClientLayer);
     let authenticator = Authenticator::new(credentials);
@@ -77,7 +84,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
 async fn open(args: &Args) -> anyhow::Result<ApiKeys> {
     let encryption_key = bootstrap::files::read(&args.encryption_key_file)?.expose_secret().parse();
     let config = Config {
-        location: args.database_url.clone(),
+        location: location(&args.database_url)?,
         encryption_key: encryption_key.context("the file of --encryption-key-file cannot be used")?,
         migrate: Migrate::Check,
     };

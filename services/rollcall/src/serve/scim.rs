@@ -16,9 +16,9 @@ pub(crate) struct Args {
     /// Where HTTP is served
     #[arg(long, env = "ROLLCALL_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
     listen: SocketAddr,
-    /// The gRPC API of identity
-    #[arg(long, env = "ROLLCALL_IDENTITY_URL", value_name = "URL")]
-    identity_url: Uri,
+    /// The internal listener of identity
+    #[arg(long, env = "ROLLCALL_IDENTITY_INTERNAL_URL", value_name = "URL")]
+    identity_internal_url: Uri,
     /// The internal listener of api-keys
     #[arg(long, env = "ROLLCALL_API_KEYS_INTERNAL_URL", value_name = "URL")]
     api_keys_internal_url: Uri,
@@ -35,7 +35,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let listener = bootstrap::bind(args.listen, "--listen").await?;
     let address = bootstrap::address_of(&listener)?;
     let authenticator = Authenticator::new(connect(&args.api_keys_internal_url, "--api-keys-internal-url")?);
-    let identity = connect(&args.identity_url, "--identity-url")?;
+    let identity = connect(&args.identity_internal_url, "--identity-internal-url")?;
 
     let config = facade_config(args.public_url.as_ref());
     let ready = {

@@ -26,6 +26,8 @@ pub(crate) struct System {
     identity: Identity,
     authenticator: Authenticator,
     grpc: Routes,
+    /// What of identity the façade calls.
+    directories: Routes,
     reporter: HealthReporter,
 }
 
@@ -51,9 +53,18 @@ impl System {
         let mut routes = RoutesBuilder::default();
         api_keys.add_services(&mut routes, &authenticator);
         identity.add_services(&mut routes, &authenticator);
+        let mut directories = RoutesBuilder::default();
+        identity.add_internal_services(&mut directories, &authenticator);
         let names: Vec<_> = crate::serve::API_KEYS.iter().chain(crate::serve::IDENTITY).copied().collect();
         let reporter = health::add_services(&mut routes, &names).await?;
-        Ok(Self { api_keys, identity, authenticator, grpc: routes.routes(), reporter })
+        Ok(Self {
+            api_keys,
+            identity,
+            authenticator,
+            grpc: routes.routes(),
+            directories: directories.routes(),
+            reporter,
+        })
     }
 
     /// Every gRPC API.
@@ -65,7 +76,8 @@ impl System {
     pub(crate) fn http(&self, public_url: Option<&PublicUrl>, shutdown: Shutdown) -> Router {
         let config = crate::serve::facade_config(public_url);
         let ready = self.readiness();
-        scim_facade::router(config, self.authenticator.clone(), self.channel()).merge(health::routes(ready, shutdown))
+        scim_facade::router(config, self.authenticator.clone(), channel(&self.directories))
+            .merge(health::routes(ready, shutdown))
     }
 
     /// Keeps the gRPC health status in step.
@@ -83,11 +95,7 @@ impl System {
         let key = data.operator_key()?;
         let bearer = Bearer::try_from(secrecy::SecretString::from(key.expose()))
             .context("the operator credential is unusable")?;
-        Ok(Session::within(self.channel(), bearer, TENANT))
-    }
-
-    fn channel(&self) -> Channel {
-        Channel::in_process(observed(self.grpc.clone())).layered(ClientLayer)
+        Ok(Session::within(channel(&self.grpc), bearer, TENANT))
     }
 
     fn readiness(
@@ -102,6 +110,10 @@ impl System {
             })
         }
     }
+}
+
+fn channel(routes: &Routes) -> Channel {
+    Channel::in_process(observed(routes.clone())).layered(ClientLayer)
 }
 
 /// An error that only a look at the data directory explains.
