@@ -7,7 +7,7 @@ use super::{Attribute, GROUP_URN, Mutability, Schema};
 const MEMBERS: &[Attribute] = &[
     Attribute::string("value", "The id of the member.").required().case_exact().mutability(Mutability::Immutable),
     Attribute::reference("$ref", &["User"], "The address of the member.").mutability(Mutability::Immutable),
-    Attribute::string("display", "The member's name.").mutability(Mutability::Immutable),
+    Attribute::string("display", "The member's name.").mutability(Mutability::ReadOnly),
     Attribute::string("type", "The member's resource type.").canonical(&["User"]).mutability(Mutability::Immutable),
 ];
 

@@ -89,13 +89,7 @@ pub(crate) async fn replace(
                 .await?;
         directory.replace_user(to_wire(id, resource), expected).await.map_err(refused)?
     } else {
-        // A replacement that is silent about it must not give a leaver access again.
-        let keep_active = |stored: Resource| {
-            let mut object = resource.clone().into_object();
-            object.extend(stored.get("active").map(|active| ("active".to_owned(), active.clone())));
-            Ok(Resource::from_trusted_object(ResourceType::User, object))
-        };
-        change(&facade, &directory, &id, &if_match, keep_active).await?
+        change(&facade, &directory, &id, &if_match, |_| Ok(resource.clone())).await?
     };
     Ok(rendered(StatusCode::OK, user, &base, &projection))
 }
@@ -140,7 +134,14 @@ async fn change(
         let stored = directory.get_user(id).await.map_err(refused)?;
         let version = stored.version;
         if_match.check(Version(version))?;
-        let computed = compute(to_resource(stored))?;
+        let stored = to_resource(stored);
+        let active = stored.get("active").cloned();
+        let mut computed = compute(stored)?.into_object();
+        // What is silent about it, or takes it away, must not give a leaver access again.
+        if let (None, Some(active)) = (computed.get("active"), active) {
+            computed.insert("active".to_owned(), active);
+        }
+        let computed = Resource::from_trusted_object(ResourceType::User, computed);
         let status = match directory.replace_user(to_wire(id.to_owned(), computed), Some(version)).await {
             Ok(user) => return Ok(user),
             Err(status) => status,

@@ -1,7 +1,8 @@
 //! Users, both ways.
 
+use ids::UserId;
 use proto::identity::v1::User;
-use scim::{Meta, Resource, ResourceType};
+use scim::{Meta, Resource, ResourceType, schema::ENTERPRISE_USER_URN};
 use serde_json::{Map, Value};
 
 use super::{
@@ -44,13 +45,25 @@ pub(crate) fn to_response(mut user: User, base: &Base) -> Map<String, Value> {
         (time::from_wire(user.create_time.as_ref()), time::from_wire(user.update_time.as_ref()));
     let location = base.resource(ResourceType::User, &id);
     let meta = Meta { id: &id, created, last_modified, location: &location, version: Some(&version) };
-    to_resource(user).to_response(&meta)
+    let mut response = to_resource(user).to_response(&meta);
+    if let Some(Value::Object(manager)) = response.get_mut(ENTERPRISE_USER_URN).and_then(|it| it.get_mut("manager")) {
+        address(manager, base);
+    }
+    response
+}
+
+/// Adds where the manager is to be found. What a directory sends ahead of the user that it means may be no id; it has no address.
+fn address(manager: &mut Map<String, Value>, base: &Base) {
+    let id = manager.get("value").and_then(Value::as_str).filter(|id| id.parse::<UserId>().is_ok());
+    if let Some(location) = id.map(|id| base.resource(ResourceType::User, id)) {
+        manager.insert("$ref".to_owned(), Value::String(location));
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use scim::schema::{Attribute, ENTERPRISE_USER_URN, Kind, Mutability};
+    use scim::schema::{Attribute, Kind, Mutability};
     use serde_json::json;
 
     use super::*;
@@ -136,6 +149,18 @@ mod tests {
         };
         let sent = manager(json!({"value": "m1", "$ref": "https://x/Users/m1"}));
         assert_eq!(there_and_back(sent), manager(json!({"value": "m1"})));
+    }
+
+    #[test]
+    fn a_manager_who_can_be_a_user_has_an_address() {
+        let id = UserId::generate().to_string();
+        let answered = |manager: &str| {
+            let body = json!({"userName": "ada", ENTERPRISE_USER_URN: {"manager": {"value": manager}}});
+            let response = to_response(to_wire("u1".to_owned(), resource(body)), &Base::new("https://h"));
+            response[ENTERPRISE_USER_URN]["manager"].clone()
+        };
+        assert_eq!(answered(&id), json!({"value": id, "$ref": format!("https://h/api/scim/v2/Users/{id}")}));
+        assert_eq!(answered("not provisioned yet"), json!({"value": "not provisioned yet"}));
     }
 
     #[test]

@@ -260,6 +260,19 @@ async fn a_term_that_leaves_one_user_lets_the_others_be_looked_at() {
 }
 
 #[tokio::test]
+async fn taking_active_away_gives_a_leaver_no_access() {
+    let service = Service::new().await;
+    let id = service.post("/Users", json!({"userName": "ada", "active": false})).await.json()["id"].clone();
+    let path = format!("/Users/{}", id.as_str().unwrap());
+    let operations =
+        [json!([{"op": "remove", "path": "active"}]), json!([{"op": "replace", "path": "active", "value": null}])];
+    for operations in operations {
+        assert_eq!(service.patch(&path, operations).await.json()["active"], false);
+    }
+    assert_eq!(service.put(&path, json!({"userName": "ada"})).await.json()["active"], false);
+}
+
+#[tokio::test]
 async fn only_asked_attributes_are_answered() {
     let service = Service::new().await;
     let id = service.post("/Users", whole()).await.json()["id"].as_str().unwrap().to_owned();
