@@ -8,7 +8,7 @@ use axum::{
     extract::{Request, State},
     middleware,
     response::{IntoResponse, Response},
-    routing::{MethodRouter, any, get},
+    routing::{MethodRouter, any, get, post},
 };
 use http::{
     Uri,
@@ -59,11 +59,13 @@ fn paths() -> impl Iterator<Item = (String, MethodRouter<Facade>)> {
 }
 
 /// Every endpoint, relative to the tenant URL.
-pub(crate) fn endpoints() -> [(&'static str, MethodRouter<Facade>); 9] {
+pub(crate) fn endpoints() -> [(&'static str, MethodRouter<Facade>); 11] {
     [
         ("/Users", get(users::list).post(users::create)),
+        ("/Users/.search", post(users::search)),
         ("/Users/{id}", get(users::get).put(users::replace).patch(users::patch).delete(users::delete)),
         ("/Groups", get(groups::list).post(groups::create)),
+        ("/Groups/.search", post(groups::search)),
         ("/Groups/{id}", get(groups::get).put(groups::replace).patch(groups::patch).delete(groups::delete)),
         ("/ServiceProviderConfig", get(discovery::service_provider_config)),
         ("/ResourceTypes", get(discovery::resource_types)),

@@ -12,7 +12,7 @@ use super::{
     list::{Answered, Listing},
     members::{Document, Members},
     operations,
-    request::{Id, Json, Query},
+    request::{Id, Json, Query, Search},
     sent,
 };
 use crate::{
@@ -65,6 +65,11 @@ pub(crate) async fn list(directory: Directory, base: Base, query: Query) -> Resu
         directory.list_groups(request).await.map_err(refused)?;
     let answered = Answered { total: total_size, next_page_token };
     Rendering { directory, base, projection }.groups(&listing, &answered, groups).await
+}
+
+/// As [`list`], with the parameters in the body.
+pub(crate) async fn search(directory: Directory, base: Base, Search(query): Search) -> Result<Response, Refusal> {
+    list(directory, base, query).await
 }
 
 pub(crate) async fn replace(

@@ -15,7 +15,7 @@ use http::{
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use scim::{Error, Projection, ResourceType};
 use scim_entra::ListQuery;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::{Facade, error::Refusal};
 
@@ -114,6 +114,58 @@ impl Query {
     pub(crate) fn list(&self) -> &ListQuery {
         &self.0
     }
+}
+
+/// The same parameters in a body (RFC 7644 section 3.4.3), for clients that keep filters out of logs of addresses.
+#[derive(Debug)]
+pub(crate) struct Search(pub(crate) Query);
+
+impl FromRequest<Facade> for Search {
+    type Rejection = Refusal;
+
+    async fn from_request(request: http::Request<Body>, facade: &Facade) -> Result<Self, Refusal> {
+        let Json(body) = Json::from_request(request, facade).await?;
+        let Value::Object(body) = body else {
+            return Err(Error::invalid_syntax("a search request must be a JSON object").into());
+        };
+        Ok(Self(Query(searched(&body)?)))
+    }
+}
+
+/// Sorting is not offered, as `/ServiceProviderConfig` says, so its parameters are passed over (RFC 7644 section 3.4.2.3).
+fn searched(body: &Map<String, Value>) -> Result<ListQuery, Error> {
+    let value = |name: &str| {
+        let found = body.iter().find(|(member, _)| member.eq_ignore_ascii_case(name)).map(|(_, value)| value);
+        found.filter(|value| !value.is_null())
+    };
+    let text = |name: &str| match value(name) {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.clone())),
+        Some(_) => Err(Error::invalid_value(format!("{name} must be text"))),
+    };
+    let number = |name: &str| match value(name) {
+        None => Ok(None),
+        Some(Value::Number(number)) => Ok(Some(number.to_string())),
+        Some(_) => Err(Error::invalid_value(format!("{name} must be a whole number"))),
+    };
+    let names = |name: &str| match value(name) {
+        None => Ok(None),
+        Some(Value::Array(names)) => {
+            let names: Option<Vec<&str>> = names.iter().map(Value::as_str).collect();
+            names
+                .map(|names| Some(names.join(",")))
+                .ok_or_else(|| Error::invalid_value(format!("{name} must be a list of names")))
+        }
+        Some(_) => Err(Error::invalid_value(format!("{name} must be a list of names"))),
+    };
+    Ok(ListQuery {
+        filter: text("filter")?,
+        start_index: number("startIndex")?,
+        count: number("count")?,
+        cursor: text("cursor")?,
+        attributes: names("attributes")?,
+        excluded_attributes: names("excludedAttributes")?,
+    })
 }
 
 impl FromRequestParts<Facade> for Query {

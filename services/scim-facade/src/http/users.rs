@@ -13,7 +13,7 @@ use super::{
     answer,
     list::{Answered, Listing},
     operations,
-    request::{Id, Json, Query},
+    request::{Id, Json, Query, Search},
     sent,
 };
 use crate::{
@@ -69,6 +69,11 @@ pub(crate) async fn list(directory: Directory, base: Base, query: Query) -> Resu
     let resources = users.into_iter().map(|user| Value::Object(projected(user, &base, &projection))).collect();
     let response = listing.response(&Answered { total: total_size, next_page_token }, resources);
     Ok(answer::json(StatusCode::OK, &Value::Object(response)))
+}
+
+/// As [`list`], with the parameters in the body.
+pub(crate) async fn search(directory: Directory, base: Base, Search(query): Search) -> Result<Response, Refusal> {
+    list(directory, base, query).await
 }
 
 pub(crate) async fn replace(

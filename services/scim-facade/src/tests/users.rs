@@ -273,6 +273,30 @@ async fn taking_active_away_gives_a_leaver_no_access() {
 }
 
 #[tokio::test]
+async fn a_search_in_a_body_answers_as_the_list_does() {
+    let service = Service::new().await;
+    for name in ["ada", "bob"] {
+        service.post("/Users", json!({"userName": name, "title": "t"})).await;
+    }
+    let search = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:SearchRequest"],
+        "filter": "userName eq \"BOB\"", "attributes": ["userName"], "startIndex": 1, "count": 5});
+    let found = service.post("/Users/.search", search).await;
+    let listed = service.get("/Users?filter=userName+eq+%22BOB%22&attributes=userName&startIndex=1&count=5").await;
+    assert_eq!((found.status, found.json()), (listed.status, listed.json()));
+    assert_eq!(found.json()["totalResults"], 1);
+    assert_eq!(service.post("/Groups/.search", json!({})).await.json()["totalResults"], 0);
+    for wrong in [
+        json!([]),
+        json!({"filter": 1}),
+        json!({"count": "x"}),
+        json!({"attributes": "userName"}),
+        json!({"filter": "x"}),
+    ] {
+        service.post("/Users/.search", wrong).await.refused(400);
+    }
+}
+
+#[tokio::test]
 async fn only_asked_attributes_are_answered() {
     let service = Service::new().await;
     let id = service.post("/Users", whole()).await.json()["id"].as_str().unwrap().to_owned();
