@@ -112,7 +112,9 @@ pub(super) async fn check_known<'i>(tx: &Tx<'_>, lists: impl IntoIterator<Item =
             .await?;
         nested.extend(groups.into_iter().map(|id| GroupId::from(id).to_string()));
     }
-    refuse(if nested.is_empty() { Error::UnknownMembers { ids: unknown } } else { Error::NestedGroups { ids: nested } })
+    // Every id that is refused is named: where not all of them are groups', no user has any of them.
+    let all_nested = nested.len() == unknown.len();
+    refuse(if all_nested { Error::NestedGroups { ids: nested } } else { Error::UnknownMembers { ids: unknown } })
 }
 
 /// Makes users members; answers those that were not.

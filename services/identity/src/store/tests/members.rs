@@ -100,7 +100,11 @@ async fn r16_a_group_among_the_members_is_refused_as_such(#[values(Sqlite, Postg
     let Some(world) = World::open(engine).await else { return };
     let (ops, inner) = (world.group("Ops", &[]).await.id, world.group("Inner", &[]).await.id.to_string());
     let refused = world.change(ops, GroupChange::AddMembers(vec![inner.clone()])).await;
-    assert_eq!(refused, Err(Error::NestedGroups { ids: vec![inner] }));
+    assert_eq!(refused, Err(Error::NestedGroups { ids: vec![inner.clone()] }));
+    let mut both = vec![inner, "nobody".to_owned()];
+    both.sort();
+    let refused = world.change(ops, GroupChange::AddMembers(both.clone())).await;
+    assert_eq!(refused, Err(Error::UnknownMembers { ids: both }));
 }
 
 #[rstest]
