@@ -7,8 +7,6 @@
 //! Each module treats one habit of the client; its head names the habit and where it is documented or was seen. Under
 //! `tests/recorded/entra` at the root of the repository stands a request for each.
 
-#[cfg(test)]
-mod arbitrary;
 mod booleans;
 mod dropped;
 mod elements;

@@ -33,7 +33,8 @@ fn keys() -> impl Strategy<Value = String> {
 }
 
 /// Any JSON value.
-pub(crate) fn json_values() -> impl Strategy<Value = Value> {
+/// Any JSON value, a few levels deep.
+pub fn json_values() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::Bool),

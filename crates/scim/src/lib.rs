@@ -9,8 +9,8 @@
 //!
 //! Left out: `Bulk`, sorting, `/Me`, and the `password` and `groups` attributes of a user.
 
-#[cfg(test)]
-mod arbitrary;
+#[cfg(any(test, feature = "arbitrary"))]
+pub mod arbitrary;
 pub mod discovery;
 mod error;
 pub mod filter;

@@ -6,7 +6,7 @@ use scim::{Resource, ResourceType, ScimType};
 use serde_json::{Value, json};
 
 use super::patch;
-use crate::arbitrary::json_values;
+use scim::arbitrary::json_values;
 
 fn refused(body: Value, scim_type: ScimType) {
     let error = patch(ResourceType::User, body.clone()).expect_err(&body.to_string());

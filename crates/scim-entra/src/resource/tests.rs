@@ -5,7 +5,7 @@ use scim::{Resource, ResourceType, ScimType};
 use serde_json::{Value, json};
 
 use super::resource;
-use crate::arbitrary::json_values;
+use scim::arbitrary::json_values;
 
 #[test]
 fn a_body_that_is_no_object_is_refused() {

@@ -14,7 +14,7 @@ use crate::{
         Slice, Timestamp,
     },
     store::{
-        Outcome, Running, Store, conditions,
+        Outcome, Running, Store, check_version, conditions,
         entity::group,
         listing, members, refuse,
         tx::{ChangeKind, Tx},
@@ -242,13 +242,6 @@ async fn lock(tx: &Tx<'_>, id: GroupId) -> Outcome<group::Model> {
     match row {
         Some(row) => Ok(row),
         None => refuse(Error::NotFound("group")),
-    }
-}
-
-fn check_version(stored: i64, expected: Option<i64>) -> Outcome<()> {
-    match expected {
-        Some(expected) if expected != stored => refuse(Error::VersionMismatch { stored }),
-        _ => Ok(()),
     }
 }
 

@@ -89,3 +89,11 @@ fn unavailable(error: &DbErr) -> Error {
 const fn refuse<T>(error: Error) -> Outcome<T> {
     Err(database::Error::Refused(error))
 }
+
+/// Refuses a write that expects another version than the stored one.
+fn check_version(stored: i64, expected: Option<i64>) -> Outcome<()> {
+    match expected {
+        Some(expected) if expected != stored => refuse(Error::VersionMismatch { stored }),
+        _ => Ok(()),
+    }
+}

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::{
     domain::{Caller, CaseKey, Error, Filter, Listed, Slice, User, UserDraft, UserTerm},
     store::{
-        Outcome, Running, Store, conditions,
+        Outcome, Running, Store, check_version, conditions,
         entity::{user, user_email},
         listing, refuse,
         tx::{ChangeKind, Tx},
@@ -141,13 +141,6 @@ pub(super) async fn lock(tx: &Tx<'_>, user: UserId) -> Outcome<user::Model> {
 async fn lock_live(tx: &Tx<'_>, user: UserId) -> Outcome<user::Model> {
     let row = lock(tx, user).await?;
     if row.deleted_at_us.is_some() { refuse(Error::NotFound("user")) } else { Ok(row) }
-}
-
-fn check_version(stored: i64, expected: Option<i64>) -> Outcome<()> {
-    match expected {
-        Some(expected) if expected != stored => refuse(Error::VersionMismatch { stored }),
-        _ => Ok(()),
-    }
 }
 
 fn create<'a>(tx: &'a Tx<'a>, draft: &'a UserDraft) -> Running<'a, User> {
