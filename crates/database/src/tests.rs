@@ -248,6 +248,54 @@ async fn d02_a_work_that_panics_fails_alone_and_refusals_are_judged_by_what_is_c
     assert_eq!(numbers(&database).await, BTreeSet::from([1]));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn writes_that_wait_for_a_stalled_process_hold_up_no_reader() {
+    let Some((database, place)) = open(Postgres).await else { return };
+    database.write(|tx| Box::pin(async move { Ok::<_, Error<()>>(insert(tx, 1).await?) })).await.unwrap();
+    let (begun, release) = (Arc::new(tokio::sync::Notify::new()), Arc::new(tokio::sync::Notify::new()));
+    // Another process has changed the row and then stands still.
+    let stalled = {
+        let other = Database::open(place.location(), "public").await.unwrap();
+        let (begun, release) = (Arc::clone(&begun), Arc::clone(&release));
+        tokio::spawn(async move {
+            let work = other.write(move |tx| {
+                let (begun, release) = (Arc::clone(&begun), Arc::clone(&release));
+                Box::pin(async move {
+                    tx.execute_unprepared("UPDATE numbers SET again = again + 1").await?;
+                    begun.notify_one();
+                    release.notified().await;
+                    Ok::<_, Error<()>>(())
+                })
+            });
+            work.await
+        })
+    };
+    begun.notified().await;
+    // More of these than there are connections for.
+    let waiting = (0..40).map(|_| {
+        let database = database.clone();
+        tokio::spawn(async move {
+            let work = database.write(|tx| {
+                Box::pin(async move {
+                    tx.execute_unprepared("UPDATE numbers SET again = again + 1").await?;
+                    Ok::<_, Error<()>>(())
+                })
+            });
+            work.await
+        })
+    });
+    let waiting: Vec<_> = waiting.collect();
+    for _ in 0..40 {
+        assert_eq!(numbers(&database).await, BTreeSet::from([1]));
+    }
+    assert!(!stalled.is_finished() && waiting.iter().all(|write| !write.is_finished()));
+    release.notify_one();
+    stalled.await.unwrap().unwrap();
+    for write in waiting {
+        write.await.unwrap().unwrap();
+    }
+}
+
 #[tokio::test]
 async fn sqlites_reading_connections_cannot_write() {
     let (database, _place) = open(Sqlite).await.unwrap();
