@@ -44,6 +44,12 @@ pub(crate) fn resolve(resource_type: ResourceType, text: &str) -> Result<Resolve
     };
     match path {
         Ok(path) => Ok(Resolved::Path(path)),
+        // A selector of members that selects by nothing known is no unknown attribute: dropped, it would leave in whom it was to take out.
+        Err(PathError::Unknown { attribute, position })
+            if brackets && resource_type == ResourceType::Group && names::attribute(resource_type, name).is_some() =>
+        {
+            Err(Error::invalid_filter(format!("the attribute {attribute} is not known (character {position})")))
+        }
         Err(PathError::Unknown { attribute, .. }) => {
             let reason = names::reason(resource_type, &attribute);
             Ok(Resolved::Unknown { attribute, reason })

@@ -15,8 +15,8 @@ pub(crate) use check::{checked_element, checked_value, keep_one_primary, yield_p
 
 /// How many members one request may name.
 pub const MEMBERS_MAX: usize = 50_000;
-/// How many values any other attribute may have.
-pub const VALUES_MAX: usize = 1_000;
+/// How many values any other attribute may have. It bounds the work of a PATCH, whose every operation may look at each of them.
+pub const VALUES_MAX: usize = 128;
 /// The longest text of any attribute, in bytes.
 pub const STRING_LENGTH_MAX: usize = 65_536;
 
