@@ -14,16 +14,17 @@ const FILE_LINES_MAX: usize = 500;
 /// What each package of the workspace may use of the workspace. Tests may use more.
 const ARROWS: &[(&str, &[&str])] = &[
     ("ids", &[]),
+    ("case-key", &[]),
     ("proto", &[]),
     ("telemetry", &[]),
     ("database", &[]),
-    ("scim", &[]),
+    ("scim", &["case-key"]),
     ("scim-entra", &["scim"]),
     ("entra-client", &[]),
     ("authn", &["ids", "proto", "telemetry"]),
     ("bootstrap", &["ids", "proto", "telemetry"]),
     ("api-keys", &["authn", "bootstrap", "database", "ids", "proto", "telemetry"]),
-    ("identity", &["authn", "bootstrap", "database", "ids", "proto", "telemetry"]),
+    ("identity", &["authn", "bootstrap", "case-key", "database", "ids", "proto", "telemetry"]),
     ("scim-facade", &["authn", "bootstrap", "ids", "proto", "scim", "scim-entra", "telemetry"]),
     (
         "rollcall",

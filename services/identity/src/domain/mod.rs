@@ -1,7 +1,6 @@
 //! What is true of tenants, users, groups and roles, apart from how it is stored or sent.
 
 mod caller;
-mod case_key;
 mod error;
 mod filter;
 mod group;

@@ -8,18 +8,24 @@ use unicode_normalization::UnicodeNormalization;
 
 /// A text folded for comparison. Two texts are the same without case when their keys are equal byte for byte.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct CaseKey(String);
+pub struct CaseKey(String);
 
 impl CaseKey {
-    pub(crate) fn of(text: &str) -> Self {
+    /// Folds a text.
+    #[must_use]
+    pub fn of(text: &str) -> Self {
         Self(text.nfc().map(fold).collect())
     }
 
-    pub(crate) fn as_str(&self) -> &str {
+    /// The folded text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    pub(crate) fn into_string(self) -> String {
+    /// The folded text, owned.
+    #[must_use]
+    pub fn into_string(self) -> String {
         self.0
     }
 }
