@@ -106,7 +106,15 @@ impl Refusal {
             ErrorReason::ProvisioningOff => Error::forbidden(OFF).into(),
             ErrorReason::ProvisioningPaused => Self::later(PAUSED, RETRY_AFTER_PAUSE),
             ErrorReason::StoreUnavailable => Self::outage(status),
-            ErrorReason::TenantNameTaken | ErrorReason::Unspecified => Self::fault(status),
+            ErrorReason::FilterTooCostly => Error::too_many(
+                "no index answers this filter and the tenant is too large to look at every resource: add a term by id, \
+                 userName, externalId, displayName or emails.value",
+            )
+            .into(),
+            ErrorReason::TenantNameTaken
+            | ErrorReason::UserAttributeTaken
+            | ErrorReason::TooManyUserAttributes
+            | ErrorReason::Unspecified => Self::fault(status),
         }
     }
 

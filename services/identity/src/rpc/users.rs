@@ -25,7 +25,7 @@ impl UserService for Rpc {
     }
 
     async fn get_user(&self, request: Request<GetUserRequest>) -> Result<Response<wire::User>, Status> {
-        let GetUserRequest { tenant_id, user_id } = request.get_ref();
+        let GetUserRequest { tenant_id, user_id, .. } = request.get_ref();
         let user = id(user_id)?;
         let read = Read::Begun { subject: user_id };
         let tenant = self.reader(&request, tenant_id, "/rollcall.identity.v1.UserService/GetUser", read).await?;
@@ -96,7 +96,7 @@ fn draft(user: Option<wire::User>) -> Result<UserDraft, InvalidField> {
         user_name: UserName::parse(user.user_name)?,
         external_id: known(user.external_id).map(ExternalId::parse).transpose()?,
         display_name: known(user.display_name).map(DisplayName::parse).transpose()?,
-        provisioned_active: user.provisioned_active,
+        provisioned_active: user.provisioned_active.unwrap_or(true),
         profile: user.profile.map(Profile::try_from).transpose()?.unwrap_or_default(),
     })
 }
@@ -116,13 +116,15 @@ impl From<User> for wire::User {
             display_name: user.provisioned.display_name.map(|name| name.as_str().to_owned()),
             profile: Some(user.provisioned.profile.into()),
             active,
-            provisioned_active: user.provisioned.provisioned_active,
+            provisioned_active: Some(user.provisioned.provisioned_active),
             suspended: user.suspended,
             role: user.role.map_or_else(String::new, |role| role.role.as_str().to_owned()),
             role_source: role_source.into(),
             version: user.version,
             create_time: Some(user.created_at.into()),
             update_time: Some(user.updated_at.into()),
+            user_attributes: std::collections::HashMap::new(),
+            groups: Vec::new(),
         }
     }
 }

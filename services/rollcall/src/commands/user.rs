@@ -157,7 +157,8 @@ impl Tenanted<'_> {
         let unknown =
             || Failure::NotFound(format!("there is no user `{username}`: `rollcall user list` shows them all"));
         let Ok(id) = username.parse::<UserId>() else { return Err(unknown()) };
-        let request = GetUserRequest { tenant_id: self.tenant_id.clone(), user_id: id.to_string() };
+        let request =
+            GetUserRequest { tenant_id: self.tenant_id.clone(), user_id: id.to_string(), ..GetUserRequest::default() };
         match self.session.users().get_user(request).await {
             Ok(user) => Ok(user.into_inner()),
             Err(status) if status.code() == Code::NotFound => Err(unknown()),
@@ -192,8 +193,8 @@ impl Tenanted<'_> {
 }
 
 /// Whether the user has access, and if not, who took it away.
-const fn active(user: &User) -> &'static str {
-    match (user.provisioned_active, user.suspended) {
+fn active(user: &User) -> &'static str {
+    match (user.provisioned_active.unwrap_or(user.active), user.suspended) {
         (true, false) => "yes",
         (true, true) => "no (suspended)",
         (false, false) => "no (by the directory)",
@@ -216,7 +217,7 @@ mod tests {
             id: "0198f3c2-0000-7000-8000-000000000000".to_owned(),
             user_name: "ada@example.com".to_owned(),
             active: true,
-            provisioned_active: true,
+            provisioned_active: Some(true),
             role: "explorer".to_owned(),
             role_source: RoleSource::Default.into(),
             version: 7,

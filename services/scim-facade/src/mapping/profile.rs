@@ -183,7 +183,8 @@ pub(crate) fn put_text(object: &mut Object, name: &str, text: Option<String>) {
     }
 }
 
-fn put_flag(object: &mut Object, name: &str, flag: Option<bool>) {
+/// Sets a truth value, if there is one.
+pub(crate) fn put_flag(object: &mut Object, name: &str, flag: Option<bool>) {
     if let Some(flag) = flag {
         object.insert(name.to_owned(), Value::Bool(flag));
     }

@@ -6,7 +6,7 @@ use scim::{Meta, Resource, ResourceType, schema::ENTERPRISE_USER_URN};
 use serde_json::{Map, Value};
 
 use super::{
-    profile::{self, put_text, take_flag, take_text},
+    profile::{self, put_flag, put_text, take_flag, take_text},
     time,
 };
 use crate::{base::Base, precondition::Version};
@@ -20,7 +20,7 @@ pub(crate) fn to_wire(id: String, resource: Resource) -> User {
         user_name: take_text(&mut object, "userName").unwrap_or_default(),
         external_id: take_text(&mut object, "externalId"),
         display_name: take_text(&mut object, "displayName"),
-        provisioned_active: take_flag(&mut object, "active").unwrap_or(true),
+        provisioned_active: Some(take_flag(&mut object, "active").unwrap_or(true)),
         profile: Some(profile::take(&mut object)),
         ..User::default()
     }
@@ -30,7 +30,7 @@ pub(crate) fn to_wire(id: String, resource: Resource) -> User {
 pub(crate) fn to_resource(user: User) -> Resource {
     let mut object = Map::new();
     object.insert("userName".to_owned(), Value::String(user.user_name));
-    object.insert("active".to_owned(), Value::Bool(user.provisioned_active));
+    put_flag(&mut object, "active", user.provisioned_active);
     put_text(&mut object, "externalId", user.external_id);
     put_text(&mut object, "displayName", user.display_name);
     profile::put(&mut object, user.profile.unwrap_or_default());
@@ -132,13 +132,14 @@ mod tests {
 
     #[test]
     fn a_user_is_active_unless_the_directory_says_otherwise() {
-        assert!(to_wire(String::new(), resource(json!({"userName": "ada"}))).provisioned_active);
-        assert!(!to_wire(String::new(), resource(json!({"userName": "ada", "active": false}))).provisioned_active);
+        let active = |body: Value| to_wire(String::new(), resource(body)).provisioned_active;
+        assert_eq!(active(json!({"userName": "ada"})), Some(true));
+        assert_eq!(active(json!({"userName": "ada", "active": false})), Some(false));
     }
 
     #[test]
     fn r23_a_suspension_is_not_seen() {
-        let user = User { provisioned_active: true, suspended: true, active: false, ..User::default() };
+        let user = User { provisioned_active: Some(true), suspended: true, active: false, ..User::default() };
         assert_eq!(to_resource(user).get("active"), Some(&json!(true)));
     }
 
@@ -168,6 +169,7 @@ mod tests {
         let user = User {
             id: "u1".to_owned(),
             user_name: "ada".to_owned(),
+            provisioned_active: Some(false),
             version: 3,
             create_time: Some(pbjson_types::Timestamp { seconds: 0, nanos: 1_999_999 }),
             update_time: Some(pbjson_types::Timestamp { seconds: 1, nanos: 0 }),

@@ -229,7 +229,7 @@ fn user_holds(filter: Option<&Filter>, user: &User) -> Result<bool, Status> {
         "id" => Some(text(&user.id)),
         "user_name" => Some(text(&user.user_name)),
         "external_id" => Some(user.external_id.iter().flat_map(|id| text(id)).collect()),
-        "provisioned_active" => Some(vec![value::Kind::Boolean(user.provisioned_active)]),
+        "provisioned_active" => Some(user.provisioned_active.map(value::Kind::Boolean).into_iter().collect()),
         "profile.emails.value" => {
             let emails = user.profile.iter().flat_map(|profile| &profile.emails);
             Some(emails.flat_map(|email| email.value.as_deref().map(text).unwrap_or_default()).collect())
