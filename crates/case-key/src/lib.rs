@@ -14,6 +14,10 @@ impl CaseKey {
     /// Folds a text.
     #[must_use]
     pub fn of(text: &str) -> Self {
+        // ASCII is its own composed form, and its letters fold to the small ones.
+        if text.is_ascii() {
+            return Self(text.to_ascii_lowercase());
+        }
         Self(text.nfc().map(fold).collect())
     }
 

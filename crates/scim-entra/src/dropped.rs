@@ -59,13 +59,23 @@ impl fmt::Display for Reason {
     }
 }
 
+/// What is reported in the place of a text that no attribute could be called by. It may be anything, a person's address among it, and goes to no log
+/// (rule R26).
+const NOT_A_NAME: &str = "(not the name of an attribute)";
+
+/// Whether an attribute could be called so (RFC 7644 section 3.10), as far as its characters tell.
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '$' | '.' | ':'))
+}
+
 /// The reports of one request, each name once.
 #[derive(Debug, Default)]
 pub(crate) struct Reports(Vec<Dropped>);
 
 impl Reports {
     pub(crate) fn add(&mut self, name: &str, reason: Reason) {
-        let attribute: String = name.chars().filter(|c| !c.is_control()).take(NAME_MAX).collect();
+        let attribute: String =
+            if is_name(name) { name.chars().take(NAME_MAX).collect() } else { NOT_A_NAME.to_owned() };
         let known = self.0.iter().any(|dropped| dropped.attribute == attribute);
         if !known && self.0.len() < DROPPED_MAX {
             self.0.push(Dropped { attribute, reason });
@@ -89,6 +99,16 @@ mod tests {
         reports.add(&"x".repeat(NAME_MAX + 1), Reason::UnknownAttribute);
         let list = reports.into_list();
         assert_eq!(list.iter().map(|dropped| dropped.attribute.len()).collect::<Vec<_>>(), [8, NAME_MAX]);
+    }
+
+    #[test]
+    fn r26_what_is_no_name_is_not_repeated() {
+        let mut reports = Reports::default();
+        for text in ["ada@example.org", "Ada Lovelace", "a\nb", ""] {
+            reports.add(text, Reason::UnknownAttribute);
+        }
+        let expect = Dropped { attribute: NOT_A_NAME.to_owned(), reason: Reason::UnknownAttribute };
+        assert_eq!(reports.into_list(), [expect]);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use scim::schema::{Attribute, Kind};
 use serde_json::{Map, Value};
 
 use crate::dropped::{Reason, Reports};
-use crate::{booleans, members, roles};
+use crate::{booleans, members, numbers, roles};
 
 /// What becomes of a sub-attribute that says "nothing".
 #[derive(Clone, Copy, PartialEq)]
@@ -33,7 +33,8 @@ pub(crate) fn value(attribute: &Attribute, value: Value, at: &str, reports: &mut
         Value::Array(entries) => entries,
         Value::Object(_) | Value::String(_) => vec![value],
         Value::Null => return None,
-        // A number or boolean is no value of any such attribute; the engine says so.
+        Value::Number(_) if attribute.kind == Kind::Decimal => vec![value],
+        // A number or boolean is no value of any other such attribute; the engine says so.
         Value::Bool(_) | Value::Number(_) => return Some(value),
     };
     let entries: Vec<Value> = entries
@@ -80,6 +81,7 @@ pub(crate) fn element(
             }
         }
         (Kind::Boolean, other) => Some(booleans::coerced(other)),
+        (Kind::Decimal | Kind::Integer, other) => Some(numbers::coerced(other)),
         (_, other) => Some(other),
     }
 }
@@ -103,12 +105,12 @@ fn object(
         };
         match value(sub, part, &format!("{at}.{}", sub.name), reports) {
             Some(part) => {
-                known.insert(sub.name.to_owned(), part);
+                known.insert(sub.name.to_string(), part);
             }
             None if nothing == Nothing::Null => {
-                known.insert(sub.name.to_owned(), Value::Null);
+                known.insert(sub.name.to_string(), Value::Null);
             }
-            None => emptied |= !is_label(sub.name),
+            None => emptied |= !is_label(&sub.name),
         }
     }
     let labels_only = emptied && known.keys().all(|name| is_label(name));

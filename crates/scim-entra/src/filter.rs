@@ -1,4 +1,5 @@
-//! Filters arrive with values that lack their quotes, with `"True"` for a boolean, and with `manager` lacking its URN.
+//! Filters arrive with values that lack their quotes, with `"True"` for a boolean or `"42"` for a number, and with
+//! `manager` lacking its URN.
 //!
 //! Source: learn.microsoft.com, use-scim-to-provision-users-and-groups (`externalId eq jyoung`,
 //! `id eq <guid> and manager eq <guid>`), customize-application-attributes (`roles[primary eq "True"]`).
@@ -12,19 +13,19 @@ use std::borrow::Cow;
 
 use scim::filter::{CompareOp, FILTER_LENGTH_MAX};
 use scim::schema::{Attribute, Kind};
-use scim::{AttributePath, ResourceType};
+use scim::{AttributePath, Definition};
 use serde_json::{Number, Value};
 
-use crate::{booleans, names};
+use crate::{booleans, names, numbers};
 use tokens::{Token, TokenKind, tokens};
 
 /// The filter, or path with a filter, as the grammar of the RFC has it.
-pub fn filter(resource_type: ResourceType, text: &str) -> Cow<'_, str> {
+pub fn filter<'t>(definitions: &[Definition<'_>], text: &'t str) -> Cow<'t, str> {
     if text.len() > FILTER_LENGTH_MAX {
         return Cow::Borrowed(text);
     }
     let Some(tokens) = tokens(text) else { return Cow::Borrowed(text) };
-    let mut rewriting = Rewriting { resource_type, edits: Vec::new(), compared: None, open: None, closed: None };
+    let mut rewriting = Rewriting { definitions, edits: Vec::new(), compared: None, open: None, closed: None };
     for (at, token) in tokens.iter().enumerate() {
         if rewriting.compared == Some(token.start) {
             continue;
@@ -49,25 +50,25 @@ struct Edit {
     text: String,
 }
 
-struct Rewriting {
-    resource_type: ResourceType,
+struct Rewriting<'d, 's> {
+    definitions: &'d [Definition<'s>],
     edits: Vec<Edit>,
     /// Where the value begins that was read with its attribute and operator.
     compared: Option<usize>,
     /// The attribute between whose brackets the reading is.
-    open: Option<AttributePath>,
+    open: Option<AttributePath<'s>>,
     /// The attribute whose brackets were closed last.
-    closed: Option<AttributePath>,
+    closed: Option<AttributePath<'s>>,
 }
 
 type Following<'a> = (Option<&'a Token<'a>>, Option<&'a Token<'a>>);
 
-impl Rewriting {
+impl<'s> Rewriting<'_, 's> {
     fn word(&mut self, word: &Token<'_>, following: Following<'_>) {
         let Some(next) = following.0 else { return };
         match next.kind {
             TokenKind::Open if self.open.is_none() => {
-                self.open = names::attribute(self.resource_type, word.text);
+                self.open = self.attribute(word.text);
                 self.qualify(word, self.open.clone());
             }
             TokenKind::Word if next.text.eq_ignore_ascii_case("pr") || CompareOp::from_keyword(next.text).is_some() => {
@@ -84,21 +85,25 @@ impl Rewriting {
         self.value(leaf, following);
     }
 
-    fn leaf(&mut self, word: &Token<'_>) -> Option<&'static Attribute> {
+    fn attribute(&self, name: &str) -> Option<AttributePath<'s>> {
+        self.definitions.iter().find_map(|definition| names::attribute(*definition, name))
+    }
+
+    fn leaf(&mut self, word: &Token<'_>) -> Option<&'s Attribute> {
         if let Some(parent) = &self.open {
             return parent.attribute.sub_attribute(word.text);
         }
         if let (Some(name), Some(parent)) = (word.text.strip_prefix('.'), &self.closed) {
             return parent.attribute.sub_attribute(name);
         }
-        let path = names::attribute(self.resource_type, word.text);
+        let path = self.attribute(word.text);
         self.qualify(word, path.clone());
         let leaf = path?.leaf();
         if leaf.is_complex() { leaf.sub_attribute("value") } else { Some(leaf) }
     }
 
     /// Gives a name the URN that it needs.
-    fn qualify(&mut self, word: &Token<'_>, path: Option<AttributePath>) {
+    fn qualify(&mut self, word: &Token<'_>, path: Option<AttributePath<'s>>) {
         if let Some(path) = path
             && path.extension.is_some()
             && !word.text.contains(':')
@@ -114,7 +119,7 @@ impl Rewriting {
         }
         self.compared = Some(value.start);
         let text = match value.kind {
-            TokenKind::Text => as_boolean(leaf, value.text),
+            TokenKind::Text => as_boolean(leaf, value.text).or_else(|| as_number(leaf, value.text)),
             TokenKind::Word => as_text(leaf, value.text),
             TokenKind::Open | TokenKind::Close | TokenKind::Parenthesis => None,
         };
@@ -144,6 +149,12 @@ impl Rewriting {
 fn as_boolean(leaf: Option<&Attribute>, quoted: &str) -> Option<String> {
     leaf.filter(|leaf| leaf.kind == Kind::Boolean)?;
     booleans::from_text(quoted.trim_matches('"')).map(|value| value.to_string())
+}
+
+/// Text in quotes as a bare number, where one belongs.
+fn as_number(leaf: Option<&Attribute>, quoted: &str) -> Option<String> {
+    leaf.filter(|leaf| matches!(leaf.kind, Kind::Decimal | Kind::Integer))?;
+    numbers::from_text(quoted.trim_matches('"')).map(|number| number.to_string())
 }
 
 /// A bare word as text in quotes, where text belongs.

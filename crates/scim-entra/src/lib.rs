@@ -13,6 +13,7 @@ mod elements;
 mod filter;
 mod members;
 mod names;
+mod numbers;
 mod patch;
 mod path;
 mod query;

@@ -7,14 +7,17 @@
 mod operation;
 
 use scim::patch::{Op, Operation, PATCH_OPERATIONS_MAX};
-use scim::{Error, ResourceType};
+use scim::{Definition, Error};
 use serde_json::{Map, Value};
 
 use crate::dropped::Dropped;
 use operation::Rewriter;
 
 /// The operations for the engine, each with a path, and what was dropped from them.
-pub fn patch(resource_type: ResourceType, body: Value) -> Result<(Vec<Operation>, Vec<Dropped>), Error> {
+pub fn patch<'s>(
+    definition: impl Into<Definition<'s>>,
+    body: Value,
+) -> Result<(Vec<Operation<'s>>, Vec<Dropped>), Error> {
     let Value::Object(body) = body else { return Err(Error::invalid_syntax("the body is not a JSON object")) };
     let mut entries = None;
     for (key, value) in body {
@@ -27,7 +30,7 @@ pub fn patch(resource_type: ResourceType, body: Value) -> Result<(Vec<Operation>
     let Some(Value::Array(entries)) = entries else {
         return Err(Error::invalid_syntax("Operations is missing or not an array"));
     };
-    let mut rewriter = Rewriter::new(resource_type);
+    let mut rewriter = Rewriter::new(definition.into());
     for entry in entries {
         let entry = Entry::parse(entry)?;
         rewriter.operation(entry.op, entry.path.as_deref(), entry.value)?;

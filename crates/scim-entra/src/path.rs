@@ -6,17 +6,17 @@
 
 use scim::patch::OnMissing;
 use scim::schema::Schema;
-use scim::{Error, Path, PathError, ResourceType};
+use scim::{Definition, Error, Path, PathError, ResourceType};
 
 use crate::dropped::Reason;
 use crate::{filter, names};
 
 /// What a path stands for.
-pub(crate) enum Resolved {
+pub(crate) enum Resolved<'s> {
     /// All attributes of a schema.
-    Schema(&'static Schema),
+    Schema(&'s Schema),
     /// A path that the engine knows.
-    Path(Path),
+    Path(Path<'s>),
     /// Nothing that this server keeps.
     Unknown {
         /// The name, without any value of a filter.
@@ -26,32 +26,34 @@ pub(crate) enum Resolved {
 }
 
 /// Resolves the path of an operation. A malformed path is refused; an unknown name is not.
-pub(crate) fn resolve(resource_type: ResourceType, text: &str) -> Result<Resolved, Error> {
+pub(crate) fn resolve<'s>(definition: Definition<'s>, text: &str) -> Result<Resolved<'s>, Error> {
     let text = text.trim();
-    if let Some(schema) = resource_type.schema_by_urn(text) {
+    if let Some(schema) = definition.schema_by_urn(text) {
         return Ok(Resolved::Schema(schema));
     }
-    let text = names::with_colon(resource_type, text);
+    let text = names::with_colon(definition, text);
     let (name, brackets) = match text.split_once('[') {
         Some((name, _)) => (name, true),
         None => (text.as_ref(), false),
     };
-    let path = match names::attribute(resource_type, name) {
+    let path = match names::attribute(definition, name) {
         Some(attribute) if !brackets => Ok(Path::from(attribute)),
         Some(attribute) if !attribute.leaf().is_complex() && text.ends_with(']') => Ok(Path::from(attribute)),
-        Some(_) => Path::parse(resource_type, &filter::filter(resource_type, &text)),
-        None => Path::parse(resource_type, &text),
+        Some(_) => Path::parse(definition, &filter::filter(&[definition], &text)),
+        None => Path::parse(definition, &text),
     };
     match path {
         Ok(path) => Ok(Resolved::Path(path)),
         // A selector of members that selects by nothing known is no unknown attribute: dropped, it would leave in whom it was to take out.
         Err(PathError::Unknown { attribute, position })
-            if brackets && resource_type == ResourceType::Group && names::attribute(resource_type, name).is_some() =>
+            if brackets
+                && definition.resource_type() == ResourceType::Group
+                && names::attribute(definition, name).is_some() =>
         {
             Err(Error::invalid_filter(format!("the attribute {attribute} is not known (character {position})")))
         }
         Err(PathError::Unknown { attribute, .. }) => {
-            let reason = names::reason(resource_type, &attribute);
+            let reason = names::reason(definition, &attribute);
             Ok(Resolved::Unknown { attribute, reason })
         }
         Err(error @ (PathError::Malformed { .. } | PathError::Filter { .. })) => Err(error.into()),
@@ -61,7 +63,7 @@ pub(crate) fn resolve(resource_type: ResourceType, text: &str) -> Result<Resolve
 /// Entra sets values of elements that are not there yet, by a filter that describes them.
 ///
 /// Source: GitHub Captain-P-Goldfish/scim-for-keycloak#73, thomaspoignant/scim-patch#176, ssoready/ssoready#249.
-pub(crate) fn on_missing(path: &Path) -> OnMissing {
+pub(crate) fn on_missing(path: &Path<'_>) -> OnMissing {
     let describes = path.filter.as_ref().is_some_and(|filter| filter.equality_terms().is_some());
     if describes && path.attribute.sub_attribute.is_some() { OnMissing::Create } else { OnMissing::Refuse }
 }

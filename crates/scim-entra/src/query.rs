@@ -23,6 +23,10 @@ pub struct ListQuery {
     pub attributes: Option<String>,
     /// `excludedAttributes`
     pub excluded_attributes: Option<String>,
+    /// `sortBy`
+    pub sort_by: Option<String>,
+    /// `sortOrder`
+    pub sort_order: Option<String>,
 }
 
 /// Reads what stands after the `?`.
@@ -40,6 +44,8 @@ pub fn query(text: &str) -> Result<ListQuery, Error> {
             "cursor" => &mut list.cursor,
             "attributes" => &mut list.attributes,
             "excludedattributes" => &mut list.excluded_attributes,
+            "sortby" => &mut list.sort_by,
+            "sortorder" => &mut list.sort_order,
             _ => continue,
         };
         // A filter whose bytes were lost could match another resource, or none and so make the client create one.
@@ -67,12 +73,17 @@ mod tests {
 
     #[test]
     fn names_have_no_case_and_unknown_ones_are_passed_over() {
-        let list = query("?aadOptscim062020&StartIndex=3&COUNT=5&excludedattributes=members&Attributes=id").unwrap();
+        let list = query(
+            "?aadOptscim062020&StartIndex=3&COUNT=5&excludedattributes=members&Attributes=id&sortby=id&SortOrder=x",
+        )
+        .unwrap();
         let expect = ListQuery {
             start_index: Some("3".to_owned()),
             count: Some("5".to_owned()),
             attributes: Some("id".to_owned()),
             excluded_attributes: Some("members".to_owned()),
+            sort_by: Some("id".to_owned()),
+            sort_order: Some("x".to_owned()),
             ..ListQuery::default()
         };
         assert_eq!(list, expect);

@@ -5,7 +5,7 @@
 //! simpleidserver/SimpleIdServer#376 and #733, lightdash/lightdash#28062.
 
 use scim::schema::Schema;
-use scim::{AttributePath, Error, ResourceType};
+use scim::{AttributePath, Definition, Error};
 use serde_json::{Map, Value};
 
 use crate::dropped::{Dropped, Reports};
@@ -13,13 +13,14 @@ use crate::elements;
 use crate::names::{self, Name};
 
 /// The body with canonical names and shapes, and what was dropped from it. Wrong types of known attributes stay.
-pub fn resource(resource_type: ResourceType, body: Value) -> Result<(Value, Vec<Dropped>), Error> {
+pub fn resource<'s>(definition: impl Into<Definition<'s>>, body: Value) -> Result<(Value, Vec<Dropped>), Error> {
+    let definition = definition.into();
     let Value::Object(body) = body else { return Err(Error::invalid_syntax("the body is not a JSON object")) };
     let mut reports = Reports::default();
     let mut found = Vec::new();
     for (key, value) in body {
-        match names::resolve(resource_type, &key) {
-            Name::Schema(schema) => open_schema(resource_type, schema, value, &mut found, &mut reports),
+        match names::resolve(definition, &key) {
+            Name::Schema(schema) => open_schema(definition, schema, value, &mut found, &mut reports),
             Name::Attribute(path) => found.push(Found::Attribute(path, value)),
             Name::ServerOnly => {}
             Name::Unknown(reason) => reports.add(&key, reason),
@@ -39,17 +40,17 @@ pub fn resource(resource_type: ResourceType, body: Value) -> Result<(Value, Vec<
     Ok((Value::Object(object), reports.into_list()))
 }
 
-enum Found {
-    Attribute(AttributePath, Value),
+enum Found<'s> {
+    Attribute(AttributePath<'s>, Value),
     /// Not an object where a schema's attributes belong; the engine says so.
-    Unreadable(&'static Schema, Value),
+    Unreadable(&'s Schema, Value),
 }
 
-fn open_schema(
-    resource_type: ResourceType,
-    schema: &'static Schema,
+fn open_schema<'s>(
+    definition: Definition<'s>,
+    schema: &'s Schema,
     value: Value,
-    found: &mut Vec<Found>,
+    found: &mut Vec<Found<'s>>,
     reports: &mut Reports,
 ) {
     let members = match value {
@@ -63,7 +64,7 @@ fn open_schema(
     };
     for (key, value) in members {
         let name = format!("{}:{key}", schema.id);
-        match names::resolve(resource_type, &name) {
+        match names::resolve(definition, &name) {
             Name::Attribute(path) => found.push(Found::Attribute(path, value)),
             Name::ServerOnly | Name::Schema(_) => {}
             Name::Unknown(reason) if !value.is_null() => reports.add(&name, reason),
@@ -72,7 +73,7 @@ fn open_schema(
     }
 }
 
-fn set(object: &mut Map<String, Value>, path: &AttributePath, value: Value, reports: &mut Reports) {
+fn set(object: &mut Map<String, Value>, path: &AttributePath<'_>, value: Value, reports: &mut Reports) {
     let Some(value) = elements::value(path.leaf(), value, &path.to_string(), reports) else { return };
     let container = match path.extension {
         None => object,
@@ -84,7 +85,7 @@ fn set(object: &mut Map<String, Value>, path: &AttributePath, value: Value, repo
             }
         }
     };
-    let name = path.attribute.name;
+    let name = &*path.attribute.name;
     let Some(sub) = path.sub_attribute else {
         container.insert(name.to_owned(), value);
         return;
@@ -98,7 +99,7 @@ fn set(object: &mut Map<String, Value>, path: &AttributePath, value: Value, repo
         single => Some(single),
     };
     if let Some(Value::Object(members)) = slot {
-        members.insert(sub.name.to_owned(), value);
+        members.insert(sub.name.to_string(), value);
     }
 }
 

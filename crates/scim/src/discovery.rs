@@ -6,34 +6,36 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::bulk::{BULK_OPERATIONS_MAX, BULK_PAYLOAD_BYTES_MAX};
 use crate::list::{COUNT_DEFAULT, COUNT_MAX, list_response};
-use crate::schema::{Attribute, EXTERNAL_ID, Kind, ResourceType, Schema};
+use crate::schema::{Attribute, Definition, EXTERNAL_ID, Kind, Schema, Schemas};
 
 const SCHEMA_URN: &str = "urn:ietf:params:scim:schemas:core:2.0:Schema";
 const RESOURCE_TYPE_URN: &str = "urn:ietf:params:scim:schemas:core:2.0:ResourceType";
 const CONFIG_URN: &str = "urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig";
 
 /// The answer to `/Schemas`.
-pub fn schemas(base_url: &str) -> Value {
-    let all = ResourceType::ALL.into_iter().flat_map(ResourceType::schemas);
+pub fn schemas(schemas: &Schemas, base_url: &str) -> Value {
+    let all = schemas.definitions().into_iter().flat_map(Definition::schemas);
     listed(all.map(|schema| schema_json(base_url, schema)).collect())
 }
 
 /// The answer to `/Schemas/{urn}`.
-pub fn schema(base_url: &str, urn: &str) -> Option<Value> {
-    let found = ResourceType::ALL.into_iter().find_map(|resource_type| resource_type.schema_by_urn(urn));
+pub fn schema(schemas: &Schemas, base_url: &str, urn: &str) -> Option<Value> {
+    let found = schemas.definitions().into_iter().find_map(|definition| definition.schema_by_urn(urn));
     found.map(|schema| schema_json(base_url, schema))
 }
 
 /// The answer to `/ResourceTypes`.
-pub fn resource_types(base_url: &str) -> Value {
-    listed(ResourceType::ALL.map(|resource_type| resource_type_json(base_url, resource_type)).to_vec())
+pub fn resource_types(schemas: &Schemas, base_url: &str) -> Value {
+    listed(schemas.definitions().map(|definition| resource_type_json(base_url, definition)).to_vec())
 }
 
 /// The answer to `/ResourceTypes/{name}`.
-pub fn resource_type(base_url: &str, name: &str) -> Option<Value> {
-    let found = ResourceType::ALL.into_iter().find(|resource_type| resource_type.name().eq_ignore_ascii_case(name));
-    found.map(|resource_type| resource_type_json(base_url, resource_type))
+pub fn resource_type(schemas: &Schemas, base_url: &str, name: &str) -> Option<Value> {
+    let mut definitions = schemas.definitions().into_iter();
+    let found = definitions.find(|definition| definition.resource_type().name().eq_ignore_ascii_case(name));
+    found.map(|definition| resource_type_json(base_url, definition))
 }
 
 /// The answer to `/ServiceProviderConfig`.
@@ -41,10 +43,10 @@ pub fn service_provider_config(base_url: &str) -> Value {
     json!({
         "schemas": [CONFIG_URN],
         "patch": {"supported": true},
-        "bulk": {"supported": false, "maxOperations": 0, "maxPayloadSize": 0},
+        "bulk": {"supported": true, "maxOperations": BULK_OPERATIONS_MAX, "maxPayloadSize": BULK_PAYLOAD_BYTES_MAX},
         "filter": {"supported": true, "maxResults": COUNT_MAX},
         "changePassword": {"supported": false},
-        "sort": {"supported": false},
+        "sort": {"supported": true},
         "etag": {"supported": true},
         // RFC 9865 section 4.
         "pagination": {
@@ -73,15 +75,16 @@ fn address(base_url: &str, path: &str) -> String {
     format!("{}/{path}", base_url.trim_end_matches('/'))
 }
 
-fn resource_type_json(base_url: &str, resource_type: ResourceType) -> Value {
-    let extensions = resource_type.extensions().iter().map(|schema| json!({"schema": schema.id, "required": false}));
+fn resource_type_json(base_url: &str, definition: Definition<'_>) -> Value {
+    let resource_type = definition.resource_type();
+    let extensions = definition.extensions().map(|schema| json!({"schema": schema.id, "required": false}));
     let mut body = json!({
         "schemas": [RESOURCE_TYPE_URN],
         "id": resource_type.name(),
         "name": resource_type.name(),
         "endpoint": resource_type.endpoint(),
         "description": resource_type.description(),
-        "schema": resource_type.schema().id,
+        "schema": definition.schema().id,
         "meta": {
             "resourceType": "ResourceType",
             "location": address(base_url, &format!("ResourceTypes/{}", resource_type.name())),
@@ -95,7 +98,7 @@ fn resource_type_json(base_url: &str, resource_type: ResourceType) -> Value {
 }
 
 fn schema_json(base_url: &str, schema: &Schema) -> Value {
-    let is_core = ResourceType::ALL.iter().any(|resource_type| resource_type.schema().id == schema.id);
+    let is_core = Schemas::standard().definitions().iter().any(|definition| definition.schema().id == schema.id);
     let common = is_core.then(|| attribute_json(&EXTERNAL_ID));
     let attributes: Vec<Value> = common.into_iter().chain(schema.attributes.iter().map(attribute_json)).collect();
     json!({
@@ -142,9 +145,25 @@ fn attribute_json(attribute: &Attribute) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schema::{ENTERPRISE_USER_URN, USER_URN};
+    use crate::schema::{ENTERPRISE_USER_URN, USER_ATTRIBUTE_URN, USER_URN, UserAttribute, UserAttributeKind};
 
     const BASE: &str = "https://rollcall.example.com/api/scim/v2";
+
+    /// With an attribute of each kind that a service provider may add.
+    fn own() -> Schemas {
+        let kinds = [
+            ("badge", UserAttributeKind::String),
+            ("shoeSize", UserAttributeKind::Number),
+            ("onSite", UserAttributeKind::Boolean),
+            ("skills", UserAttributeKind::StringList),
+            ("scores", UserAttributeKind::NumberList),
+        ];
+        Schemas::new(kinds.map(|(name, kind)| UserAttribute {
+            name: name.to_owned(),
+            kind,
+            description: format!("The {name}."),
+        }))
+    }
 
     fn no_nulls(value: &Value) -> bool {
         match value {
@@ -158,18 +177,23 @@ mod tests {
     #[test]
     fn nothing_is_null() {
         assert!(
-            no_nulls(&schemas(BASE)) && no_nulls(&resource_types(BASE)) && no_nulls(&service_provider_config(BASE))
+            no_nulls(&schemas(&own(), BASE))
+                && no_nulls(&resource_types(&own(), BASE))
+                && no_nulls(&service_provider_config(BASE))
         );
     }
 
     #[test]
     fn lists_hold_what_single_answers_hold() {
-        let list = schemas(BASE);
-        assert_eq!(list["totalResults"], 3);
-        assert_eq!(Some(list["Resources"][0].clone()), schema(BASE, &USER_URN.to_uppercase()));
-        assert_eq!(Some(list["Resources"][1].clone()), schema(BASE, ENTERPRISE_USER_URN));
-        assert_eq!(Some(resource_types(BASE)["Resources"][1].clone()), resource_type(BASE, "Group"));
-        assert_eq!((schema(BASE, "urn:x"), resource_type(BASE, "Printer")), (None, None));
+        let own = own();
+        let list = schemas(&own, BASE);
+        assert_eq!(list["totalResults"], 4);
+        assert_eq!(Some(list["Resources"][0].clone()), schema(&own, BASE, &USER_URN.to_uppercase()));
+        assert_eq!(Some(list["Resources"][1].clone()), schema(&own, BASE, ENTERPRISE_USER_URN));
+        assert_eq!(Some(list["Resources"][2].clone()), schema(&own, BASE, USER_ATTRIBUTE_URN));
+        assert_eq!(Some(resource_types(&own, BASE)["Resources"][1].clone()), resource_type(&own, BASE, "Group"));
+        assert_eq!((schema(&own, BASE, "urn:x"), resource_type(&own, BASE, "Printer")), (None, None));
+        assert_eq!(schemas(Schemas::standard(), BASE)["totalResults"], 3);
     }
 
     #[test]
@@ -181,7 +205,7 @@ mod tests {
     #[test]
     fn discovery_answers_are_these() {
         insta::assert_json_snapshot!("service_provider_config", service_provider_config(BASE));
-        insta::assert_json_snapshot!("resource_types", resource_types(BASE));
-        insta::assert_json_snapshot!("schemas", schemas(BASE));
+        insta::assert_json_snapshot!("resource_types", resource_types(&own(), BASE));
+        insta::assert_json_snapshot!("schemas", schemas(&own(), BASE));
     }
 }

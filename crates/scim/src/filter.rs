@@ -9,6 +9,7 @@
 mod lexer;
 mod matching;
 mod parser;
+mod restriction;
 
 use std::fmt;
 
@@ -18,27 +19,28 @@ use crate::path::AttributePath;
 use crate::schema::Attribute;
 
 pub(crate) use parser::parse_path;
+pub use restriction::Restricted;
 
 /// The longest filter or path, in bytes.
 pub const FILTER_LENGTH_MAX: usize = 16_384;
 /// How deeply parentheses, brackets and `not` may nest.
-pub const FILTER_DEPTH_MAX: usize = 32;
+pub const FILTER_DEPTH_MAX: usize = 16;
 /// How many comparisons a filter may hold.
-pub const FILTER_TERMS_MAX: usize = 512;
+pub const FILTER_TERMS_MAX: usize = 128;
 
 /// A filter.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Filter {
+pub enum Filter<'s> {
     /// Every term holds.
-    And(Vec<Filter>),
+    And(Vec<Self>),
     /// At least one term holds.
-    Or(Vec<Filter>),
+    Or(Vec<Self>),
     /// The term does not hold.
-    Not(Box<Filter>),
+    Not(Box<Self>),
     /// A comparison with a value.
     Compare {
         /// What is compared; never a complex attribute by itself.
-        path: AttributePath,
+        path: AttributePath<'s>,
         /// How.
         op: CompareOp,
         /// With what.
@@ -47,14 +49,14 @@ pub enum Filter {
     /// The attribute has a value.
     Present {
         /// The attribute, which may be complex.
-        path: AttributePath,
+        path: AttributePath<'s>,
     },
     /// One and the same element of the attribute matches the whole inner filter.
     ValuePath {
         /// The complex attribute, without a sub-attribute.
-        path: AttributePath,
+        path: AttributePath<'s>,
         /// The inner filter; its paths are full, as in `emails.type`.
-        filter: Box<Filter>,
+        filter: Box<Self>,
     },
 }
 
@@ -138,10 +140,10 @@ impl fmt::Display for Literal {
     }
 }
 
-impl Filter {
+impl<'s> Filter<'s> {
     /// The terms of a filter that is nothing but equalities joined by `and`; such a filter describes an element that
     /// can be made.
-    pub fn equality_terms(&self) -> Option<Vec<(&'static Attribute, &Literal)>> {
+    pub fn equality_terms(&self) -> Option<Vec<(&'s Attribute, &Literal)>> {
         match self {
             Self::Compare { path, op: CompareOp::Eq, value } if *value != Literal::Null => {
                 Some(vec![(path.leaf(), value)])
@@ -160,26 +162,26 @@ impl Filter {
     }
 }
 
-impl fmt::Display for Filter {
+impl fmt::Display for Filter<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&Printed { filter: self, within_brackets: false }, f)
     }
 }
 
 struct Printed<'a> {
-    filter: &'a Filter,
+    filter: &'a Filter<'a>,
     within_brackets: bool,
 }
 
 impl Printed<'_> {
-    fn name(&self, path: &AttributePath, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn name(&self, path: &AttributePath<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match path.sub_attribute {
-            Some(sub) if self.within_brackets => f.write_str(sub.name),
+            Some(sub) if self.within_brackets => f.write_str(&sub.name),
             Some(_) | None => write!(f, "{path}"),
         }
     }
 
-    fn joined(&self, terms: &[Filter], word: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn joined(&self, terms: &[Filter<'_>], word: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, filter) in terms.iter().enumerate() {
             if at > 0 {
                 f.write_str(word)?;

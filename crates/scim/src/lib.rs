@@ -7,10 +7,11 @@
 //! differently is rewritten in front of it. And names are resolved once: a [`Path`], a [`Filter`] or a
 //! [`patch::Operation`] holds references to the definitions in [`schema`], so that no caller looks a name up again.
 //!
-//! Left out: `Bulk`, sorting, `/Me`, and the `password` and `groups` attributes of a user.
+//! Left out: `/Me`, since a service provider without sessions of people has nobody to mean by it.
 
 #[cfg(any(test, feature = "arbitrary"))]
 pub mod arbitrary;
+pub mod bulk;
 pub mod discovery;
 mod error;
 pub mod filter;
@@ -20,10 +21,12 @@ mod path;
 mod projection;
 mod resource;
 pub mod schema;
+mod sort;
 
 pub use error::{ERROR_SCHEMA, Error, ScimType};
 pub use filter::Filter;
 pub use path::{AttributePath, Path, PathError};
 pub use projection::Projection;
 pub use resource::{MEMBERS_MAX, Meta, Resource, STRING_LENGTH_MAX, VALUES_MAX};
-pub use schema::ResourceType;
+pub use schema::{Definition, ResourceType, Schemas};
+pub use sort::Sort;

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::error::{Error, shown};
 use crate::path::{AttributePath, Path};
-use crate::schema::ResourceType;
+use crate::schema::Definition;
 
 pub use apply::apply;
 pub use group::{GroupChange, group_changes};
@@ -42,26 +42,27 @@ pub enum OnMissing {
 
 /// One operation, its path resolved.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Operation {
+pub struct Operation<'s> {
     /// What it does.
     pub op: Op,
     /// To what; none means the resource itself.
-    pub path: Option<Path>,
+    pub path: Option<Path<'s>>,
     /// With what value.
     pub value: Option<Value>,
     /// What happens when the path's filter matches nothing.
     pub on_missing: OnMissing,
 }
 
-impl Operation {
+impl<'s> Operation<'s> {
     /// An operation that refuses a filter without a match.
-    pub fn new(op: Op, path: Option<Path>, value: Option<Value>) -> Self {
+    pub fn new(op: Op, path: Option<Path<'s>>, value: Option<Value>) -> Self {
         Self { op, path, value, on_missing: OnMissing::Refuse }
     }
 }
 
 /// Reads the body of a PATCH as the RFC writes it.
-pub fn parse(resource_type: ResourceType, body: Value) -> Result<Vec<Operation>, Error> {
+pub fn parse<'s>(definition: impl Into<Definition<'s>>, body: Value) -> Result<Vec<Operation<'s>>, Error> {
+    let definition = definition.into();
     let Value::Object(mut body) = body else { return Err(Error::invalid_syntax("the body is not a JSON object")) };
     let Some(Value::Array(entries)) = body.remove("Operations") else {
         return Err(Error::invalid_syntax("Operations is missing or not an array"));
@@ -74,12 +75,12 @@ pub fn parse(resource_type: ResourceType, body: Value) -> Result<Vec<Operation>,
     }
     let mut operations = Vec::with_capacity(entries.len());
     for entry in entries {
-        parse_entry(resource_type, entry, &mut operations)?;
+        parse_entry(definition, entry, &mut operations)?;
     }
     Ok(operations)
 }
 
-fn parse_entry(resource_type: ResourceType, entry: Value, operations: &mut Vec<Operation>) -> Result<(), Error> {
+fn parse_entry<'s>(definition: Definition<'s>, entry: Value, operations: &mut Vec<Operation<'s>>) -> Result<(), Error> {
     let Value::Object(mut entry) = entry else { return Err(Error::invalid_syntax("an operation is not an object")) };
     let op = match entry.remove("op") {
         Some(Value::String(op)) => match op.as_str() {
@@ -93,9 +94,9 @@ fn parse_entry(resource_type: ResourceType, entry: Value, operations: &mut Vec<O
     let value = entry.remove("value");
     match entry.remove("path") {
         None => operations.push(Operation::new(op, None, value)),
-        Some(Value::String(path)) => match extension_operations(resource_type, op, &path, value.as_ref()) {
+        Some(Value::String(path)) => match extension_operations(definition, op, &path, value.as_ref()) {
             Some(expanded) => operations.extend(expanded),
-            None => operations.push(Operation::new(op, Some(Path::parse(resource_type, &path)?), value)),
+            None => operations.push(Operation::new(op, Some(Path::parse(definition, &path)?), value)),
         },
         Some(_) => return Err(Error::invalid_path("path is not text")),
     }
@@ -103,14 +104,14 @@ fn parse_entry(resource_type: ResourceType, entry: Value, operations: &mut Vec<O
 }
 
 /// The operations that a path stands for that is nothing but a schema's URN; nothing if it is any other path.
-pub fn extension_operations(
-    resource_type: ResourceType,
+pub fn extension_operations<'s>(
+    definition: Definition<'s>,
     op: Op,
     path: &str,
     value: Option<&Value>,
-) -> Option<Vec<Operation>> {
-    let schema = resource_type.schema_by_urn(path)?;
-    let extension = resource_type.extension(path);
+) -> Option<Vec<Operation<'s>>> {
+    let schema = definition.schema_by_urn(path)?;
+    let extension = definition.extension(path);
     Some(match (op, extension) {
         (Op::Remove, Some(extension)) => {
             let removal = |attribute| {

@@ -5,27 +5,27 @@ use std::fmt;
 use crate::Filter;
 use crate::error::{Error, shown};
 use crate::filter::{self, FILTER_LENGTH_MAX};
-use crate::schema::{Attribute, ResourceType, Schema};
+use crate::schema::{Attribute, Definition, Schema};
 
 /// A resolved attribute name: `userName`, `name.givenName`, `urn:…:User:department`.
 #[derive(Clone, Debug, PartialEq)]
-pub struct AttributePath {
+pub struct AttributePath<'s> {
     /// The extension that the attribute belongs to; none for core and common attributes.
-    pub extension: Option<&'static Schema>,
+    pub extension: Option<&'s Schema>,
     /// The attribute.
-    pub attribute: &'static Attribute,
+    pub attribute: &'s Attribute,
     /// Its sub-attribute, where one is named.
-    pub sub_attribute: Option<&'static Attribute>,
+    pub sub_attribute: Option<&'s Attribute>,
 }
 
-impl AttributePath {
+impl<'s> AttributePath<'s> {
     /// Resolves a name without a value filter.
-    pub fn parse(resource_type: ResourceType, text: &str) -> Result<Self, PathError> {
-        resolve(resource_type, text, 1)
+    pub fn parse(definition: impl Into<Definition<'s>>, text: &str) -> Result<Self, PathError> {
+        resolve(definition.into(), text, 1)
     }
 
     /// What a value stands at: the sub-attribute if there is one, else the attribute.
-    pub fn leaf(&self) -> &'static Attribute {
+    pub fn leaf(&self) -> &'s Attribute {
         self.sub_attribute.unwrap_or(self.attribute)
     }
 
@@ -33,7 +33,7 @@ impl AttributePath {
     pub fn is_core(&self, attribute: &str, sub_attribute: Option<&str>) -> bool {
         self.extension.is_none()
             && self.attribute.name == attribute
-            && self.sub_attribute.map(|sub| sub.name) == sub_attribute
+            && self.sub_attribute.map(|sub| sub.name.as_ref()) == sub_attribute
     }
 
     /// The same path without the sub-attribute.
@@ -41,17 +41,17 @@ impl AttributePath {
         Self { sub_attribute: None, ..self.clone() }
     }
 
-    pub(crate) fn child(&self, sub_attribute: &'static Attribute) -> Self {
+    pub(crate) fn child(&self, sub_attribute: &'s Attribute) -> Self {
         Self { sub_attribute: Some(sub_attribute), ..self.clone() }
     }
 }
 
-impl fmt::Display for AttributePath {
+impl fmt::Display for AttributePath<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(extension) = self.extension {
             write!(f, "{}:", extension.id)?;
         }
-        f.write_str(self.attribute.name)?;
+        f.write_str(&self.attribute.name)?;
         match self.sub_attribute {
             Some(sub) => write!(f, ".{}", sub.name),
             None => Ok(()),
@@ -61,30 +61,30 @@ impl fmt::Display for AttributePath {
 
 /// The path of a patch operation.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Path {
+pub struct Path<'s> {
     /// What is changed.
-    pub attribute: AttributePath,
+    pub attribute: AttributePath<'s>,
     /// Which of its values.
-    pub filter: Option<Filter>,
+    pub filter: Option<Filter<'s>>,
 }
 
-impl Path {
+impl<'s> Path<'s> {
     /// Resolves a path such as `emails[type eq "work"].value`.
-    pub fn parse(resource_type: ResourceType, text: &str) -> Result<Self, PathError> {
+    pub fn parse(definition: impl Into<Definition<'s>>, text: &str) -> Result<Self, PathError> {
         if text.len() > FILTER_LENGTH_MAX {
             return Err(PathError::Malformed { position: 1, reason: "the path is too long".to_owned() });
         }
-        filter::parse_path(resource_type, text)
+        filter::parse_path(definition.into(), text)
     }
 }
 
-impl From<AttributePath> for Path {
-    fn from(attribute: AttributePath) -> Self {
+impl<'s> From<AttributePath<'s>> for Path<'s> {
+    fn from(attribute: AttributePath<'s>) -> Self {
         Self { attribute, filter: None }
     }
 }
 
-impl fmt::Display for Path {
+impl fmt::Display for Path<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(filter) = &self.filter else { return write!(f, "{}", self.attribute) };
         write!(f, "{}[{}]", self.attribute.parent(), filter.within_brackets())?;
@@ -135,7 +135,11 @@ impl From<PathError> for Error {
 }
 
 /// Resolves a name that begins at `position`.
-pub(crate) fn resolve(resource_type: ResourceType, text: &str, position: usize) -> Result<AttributePath, PathError> {
+pub(crate) fn resolve<'s>(
+    definition: Definition<'s>,
+    text: &str,
+    position: usize,
+) -> Result<AttributePath<'s>, PathError> {
     let unknown = || PathError::Unknown { attribute: shown(text), position };
     if !is_notation(text) {
         return Err(PathError::Malformed {
@@ -143,19 +147,19 @@ pub(crate) fn resolve(resource_type: ResourceType, text: &str, position: usize) 
             reason: format!("\"{}\" is not the name of an attribute", shown(text)),
         });
     }
-    let (schema, rest) = match split_urn(resource_type, text) {
+    let (schema, rest) = match split_urn(definition, text) {
         Some((schema, rest)) => (Some(schema), rest),
         None if text.contains(':') => return Err(unknown()),
         None => (None, text),
     };
-    let extension = schema.filter(|schema| schema.id != resource_type.schema().id);
+    let extension = schema.filter(|schema| schema.id != definition.schema().id);
     let (name, sub_name) = match rest.split_once('.') {
         Some((name, sub_name)) => (name, Some(sub_name)),
         None => (rest, None),
     };
     let attribute = match extension {
         Some(extension) => extension.attribute(name),
-        None => resource_type.attribute(name),
+        None => definition.attribute(name),
     };
     let attribute = attribute.ok_or_else(unknown)?;
     let sub_attribute = match sub_name {
@@ -166,13 +170,13 @@ pub(crate) fn resolve(resource_type: ResourceType, text: &str, position: usize) 
 }
 
 /// Splits on the longest registered URN: a URN has dots and colons of its own, so neither can be split on first.
-fn split_urn(resource_type: ResourceType, text: &str) -> Option<(&'static Schema, &str)> {
-    let split = |schema: &'static Schema| {
+fn split_urn<'s, 't>(definition: Definition<'s>, text: &'t str) -> Option<(&'s Schema, &'t str)> {
+    let split = |schema: &'s Schema| {
         let urn = text.get(..schema.id.len())?;
         let rest = text.get(schema.id.len()..)?.strip_prefix(':')?;
         urn.eq_ignore_ascii_case(schema.id).then_some((schema, rest))
     };
-    resource_type.schemas().filter_map(split).max_by_key(|(schema, _)| schema.id.len())
+    definition.schemas().filter_map(split).max_by_key(|(schema, _)| schema.id.len())
 }
 
 fn is_notation(text: &str) -> bool {
@@ -183,7 +187,7 @@ fn is_notation(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schema::ENTERPRISE_USER_URN;
+    use crate::schema::{ENTERPRISE_USER_URN, ResourceType};
 
     fn check(text: &str, expect: &str) {
         assert_eq!(Path::parse(ResourceType::User, text).map(|path| path.to_string()), Ok(expect.to_owned()));

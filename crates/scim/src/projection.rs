@@ -1,78 +1,122 @@
-//! Which attributes an answer holds (RFC 7644 section 3.9, with the rules of section 3.4.2.5).
+//! Which attributes an answer holds (RFC 7644 section 3.9, with `returned` of RFC 7643 section 7).
 
 use serde_json::{Map, Value};
 
 use crate::error::Error;
 use crate::path::AttributePath;
-use crate::schema::{Attribute, ResourceType, Returned, Schema};
+use crate::schema::{Attribute, Definition, Returned, Schema};
 
 /// How many names a list may hold; more are not read.
 const NAMES_MAX: usize = 200;
 
 /// The `attributes` or `excludedAttributes` of a request.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Projection(Selection);
-
-#[derive(Clone, Debug, PartialEq)]
-enum Selection {
-    Everything,
-    Only(Vec<Selected>),
-    Without(Vec<Selected>),
+pub struct Projection<'s> {
+    selection: Selection<'s>,
+    /// What is answered to nobody, or only to those who ask for it by name, and was not asked for.
+    hidden: Vec<AttributePath<'s>>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-enum Selected {
-    Attribute(AttributePath),
-    Extension(&'static Schema),
+enum Selection<'s> {
+    Only(Vec<Selected<'s>>),
+    Without(Vec<Selected<'s>>),
 }
 
-impl Projection {
+#[derive(Clone, Debug, PartialEq)]
+enum Selected<'s> {
+    Attribute(AttributePath<'s>),
+    Extension(&'s Schema),
+}
+
+impl<'s> Projection<'s> {
     /// Reads the two parameters. Unknown names select nothing and are no fault; both parameters at once are one.
     pub fn from_query(
-        resource_type: ResourceType,
+        definition: impl Into<Definition<'s>>,
         attributes: Option<&str>,
         excluded: Option<&str>,
     ) -> Result<Self, Error> {
+        let definition = definition.into();
         let given = |list: Option<&str>| list.map(str::trim).filter(|list| !list.is_empty()).map(str::to_owned);
-        match (given(attributes), given(excluded)) {
+        let selection = match (given(attributes), given(excluded)) {
             (Some(_), Some(_)) => {
-                Err(Error::invalid_value("attributes and excludedAttributes cannot be used together"))
+                return Err(Error::invalid_value("attributes and excludedAttributes cannot be used together"));
             }
-            (Some(list), None) => Ok(Self(Selection::Only(selected(resource_type, &list)))),
-            (None, Some(list)) => Ok(Self(Selection::Without(selected(resource_type, &list)))),
-            (None, None) => Ok(Self::everything()),
-        }
+            (Some(list), None) => Selection::Only(selected(definition, &list)),
+            (None, Some(list)) => Selection::Without(selected(definition, &list)),
+            (None, None) => Selection::Without(Vec::new()),
+        };
+        Ok(Self { hidden: hidden(definition, &selection), selection })
     }
 
     /// The projection of a request that names no attributes.
-    pub fn everything() -> Self {
-        Self(Selection::Everything)
+    pub fn everything(definition: impl Into<Definition<'s>>) -> Self {
+        let selection = Selection::Without(Vec::new());
+        Self { hidden: hidden(definition.into(), &selection), selection }
     }
 
     /// Takes away what was not asked for. `id` and `schemas` always stay.
     pub fn apply(&self, response: &mut Map<String, Value>) {
-        match &self.0 {
-            Selection::Everything => {}
+        match &self.selection {
             Selection::Only(selected) => *response = only(selected, response),
             Selection::Without(selected) => selected.iter().for_each(|selected| remove(selected, response)),
         }
+        self.hidden.iter().for_each(|path| remove_path(path, response));
     }
 
-    /// Whether the answer holds a group's members, so that they need to be read.
-    pub fn includes_members(&self) -> bool {
-        let names = |selected: &Selected| matches!(selected, Selected::Attribute(p) if p.attribute.name == "members");
-        match &self.0 {
-            Selection::Everything => true,
+    /// Whether the answer holds any of a core attribute, so that it needs to be read.
+    pub fn includes(&self, attribute: &str) -> bool {
+        let is_whole = |path: &AttributePath<'_>| path.is_core(attribute, None);
+        let names = |selected: &Selected<'_>| match selected {
+            Selected::Attribute(path) => path.extension.is_none() && path.attribute.name == attribute,
+            Selected::Extension(_) => false,
+        };
+        let excluded = |selected: &Selected<'_>| match selected {
+            Selected::Attribute(path) => is_whole(path),
+            Selected::Extension(_) => false,
+        };
+        let selected = match &self.selection {
             Selection::Only(selected) => selected.iter().any(names),
-            Selection::Without(selected) => {
-                !selected.iter().any(|s| names(s) && matches!(s, Selected::Attribute(p) if p.sub_attribute.is_none()))
-            }
-        }
+            Selection::Without(selected) => !selected.iter().any(excluded),
+        };
+        selected && !self.hidden.iter().any(is_whole)
     }
 }
 
+/// What the schemas hide, unless it was asked for by name.
+fn hidden<'s>(definition: Definition<'s>, selection: &Selection<'s>) -> Vec<AttributePath<'s>> {
+    let asked = |path: &AttributePath<'s>| match selection {
+        Selection::Only(selected) => selected.iter().any(|selected| match selected {
+            Selected::Attribute(asked) => {
+                asked.attribute == path.attribute
+                    && (path.sub_attribute.is_none() || asked.sub_attribute == path.sub_attribute)
+            }
+            Selected::Extension(_) => false,
+        }),
+        Selection::Without(_) => false,
+    };
+    let is_hidden = |path: &AttributePath<'s>| match path.leaf().returned {
+        Returned::Always | Returned::Default => false,
+        Returned::Never => true,
+        Returned::Request => !asked(path),
+    };
+    let core = definition.attributes().map(|attribute| (None, attribute));
+    let extended = definition
+        .extensions()
+        .flat_map(|schema| schema.attributes.iter().map(move |attribute| (Some(schema), attribute)));
+    let paths = core.chain(extended).flat_map(|(extension, attribute)| {
+        let subs = attribute.sub_attributes.iter().map(Some);
+        std::iter::once(None).chain(subs).map(move |sub_attribute| AttributePath {
+            extension,
+            attribute,
+            sub_attribute,
+        })
+    });
+    paths.filter(is_hidden).collect()
+}
+
 /// Splits on commas outside brackets; what stands in brackets only narrows a name, and an answer is not narrowed.
-fn selected(resource_type: ResourceType, list: &str) -> Vec<Selected> {
+fn selected<'s>(definition: Definition<'s>, list: &str) -> Vec<Selected<'s>> {
     let mut names = vec![String::new()];
     let mut depth = 0_usize;
     for c in list.chars() {
@@ -84,9 +128,9 @@ fn selected(resource_type: ResourceType, list: &str) -> Vec<Selected> {
             (_, _) => {}
         }
     }
-    let resolve = |name: &String| match resource_type.schema_by_urn(name) {
-        Some(schema) if resource_type.extension(name).is_some() => Some(Selected::Extension(schema)),
-        Some(_) | None => AttributePath::parse(resource_type, name).ok().map(Selected::Attribute),
+    let resolve = |name: &String| match definition.extension(name) {
+        Some(schema) => Some(Selected::Extension(schema)),
+        None => AttributePath::parse(definition, name).ok().map(Selected::Attribute),
     };
     names.iter().take(NAMES_MAX).filter_map(resolve).collect()
 }
@@ -95,10 +139,10 @@ fn is_always(attribute: &Attribute) -> bool {
     attribute.returned == Returned::Always
 }
 
-fn only(selected: &[Selected], response: &Map<String, Value>) -> Map<String, Value> {
+fn only(selected: &[Selected<'_>], response: &Map<String, Value>) -> Map<String, Value> {
     let mut kept = Map::new();
     for (key, value) in response {
-        let extension = |schema: &&'static Schema| schema.id == key;
+        let extension = |schema: &&Schema| schema.id == key;
         if matches!(key.as_str(), "id" | "schemas") {
             kept.insert(key.clone(), value.clone());
             continue;
@@ -108,13 +152,13 @@ fn only(selected: &[Selected], response: &Map<String, Value>) -> Map<String, Val
             match selected {
                 Selected::Extension(schema) if extension(schema) => part = Some(value.clone()),
                 Selected::Attribute(path) if path.extension.as_ref().is_some_and(extension) => {
-                    let Some(inner) = value.get(path.attribute.name).and_then(|inner| sub_only(path, inner)) else {
+                    let Some(inner) = value.get(&*path.attribute.name).and_then(|inner| sub_only(path, inner)) else {
                         continue;
                     };
-                    let addition = Value::Object(Map::from_iter([(path.attribute.name.to_owned(), inner)]));
+                    let addition = Value::Object(Map::from_iter([(path.attribute.name.to_string(), inner)]));
                     part = Some(merged(part, addition));
                 }
-                Selected::Attribute(path) if path.extension.is_none() && path.attribute.name == key => {
+                Selected::Attribute(path) if path.extension.is_none() && path.attribute.name == *key => {
                     part = match sub_only(path, value) {
                         Some(addition) => Some(merged(part, addition)),
                         None => part,
@@ -131,10 +175,10 @@ fn only(selected: &[Selected], response: &Map<String, Value>) -> Map<String, Val
 }
 
 /// The value with nothing but the sub-attribute that the path names.
-fn sub_only(path: &AttributePath, value: &Value) -> Option<Value> {
+fn sub_only(path: &AttributePath<'_>, value: &Value) -> Option<Value> {
     let Some(sub) = path.sub_attribute else { return Some(value.clone()) };
     let one = |element: &Value| {
-        let part = element.get(sub.name).map(|part| (sub.name.to_owned(), part.clone()));
+        let part = element.get(&*sub.name).map(|part| (sub.name.to_string(), part.clone()));
         Value::Object(part.into_iter().collect())
     };
     match value {
@@ -161,17 +205,17 @@ fn merged(old: Option<Value>, new: Value) -> Value {
     }
 }
 
-fn remove(selected: &Selected, response: &mut Map<String, Value>) {
-    let path = match selected {
+fn remove(selected: &Selected<'_>, response: &mut Map<String, Value>) {
+    match selected {
         Selected::Extension(schema) => {
             response.shift_remove(schema.id);
-            return;
         }
-        Selected::Attribute(path) => path,
-    };
-    if is_always(path.attribute) {
-        return;
+        Selected::Attribute(path) if is_always(path.attribute) => {}
+        Selected::Attribute(path) => remove_path(path, response),
     }
+}
+
+fn remove_path(path: &AttributePath<'_>, response: &mut Map<String, Value>) {
     match path.extension {
         None => remove_from(path, response),
         Some(extension) => {
@@ -184,17 +228,17 @@ fn remove(selected: &Selected, response: &mut Map<String, Value>) {
     }
 }
 
-fn remove_from(path: &AttributePath, object: &mut Map<String, Value>) {
+fn remove_from(path: &AttributePath<'_>, object: &mut Map<String, Value>) {
     let Some(sub) = path.sub_attribute else {
-        object.shift_remove(path.attribute.name);
+        object.shift_remove(&*path.attribute.name);
         return;
     };
     let remove_sub = |value: &mut Value| {
         if let Value::Object(members) = value {
-            members.shift_remove(sub.name);
+            members.shift_remove(&*sub.name);
         }
     };
-    match object.get_mut(path.attribute.name) {
+    match object.get_mut(&*path.attribute.name) {
         Some(Value::Array(elements)) => elements.iter_mut().for_each(remove_sub),
         Some(value) => remove_sub(value),
         None => {}
@@ -206,7 +250,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::schema::ENTERPRISE_USER_URN;
+    use crate::schema::{ENTERPRISE_USER_URN, ResourceType};
 
     fn user() -> Value {
         json!({"schemas": ["s"], "id": "u1", "userName": "ada", "name": {"givenName": "Ada", "familyName": "L"},
@@ -260,7 +304,7 @@ mod tests {
     #[test]
     fn members_are_read_only_when_they_are_answered() {
         let includes = |attributes, excluded| {
-            Projection::from_query(ResourceType::Group, attributes, excluded).unwrap().includes_members()
+            Projection::from_query(ResourceType::Group, attributes, excluded).unwrap().includes("members")
         };
         assert!(includes(None, None) && includes(Some("members.value"), None) && includes(None, Some("displayName")));
         assert!(!includes(None, Some("MEMBERS")) && !includes(Some("displayName"), None));

@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::error::{Error, shown};
-use crate::schema::{Attribute, Mutability, ResourceType, Schema};
+use crate::schema::{Attribute, Definition, Mutability, ResourceType, Schema};
 
 pub(crate) use check::{checked_element, checked_value, keep_one_primary, yield_primary};
 
@@ -25,8 +25,8 @@ pub const STRING_LENGTH_MAX: usize = 65_536;
 /// Names are spelled as in the schema, values have its types, and nothing is null or empty: what has no value is
 /// absent. Extension attributes stand in an object under their URN. `schemas`, `id` and `meta` are not in it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Resource {
-    resource_type: ResourceType,
+pub struct Resource<'s> {
+    definition: Definition<'s>,
     object: Map<String, Value>,
 }
 
@@ -45,35 +45,36 @@ pub struct Meta<'a> {
     pub version: Option<&'a str>,
 }
 
-impl Resource {
+impl<'s> Resource<'s> {
     /// Checks the body of a create or replace. Attributes that only the server writes are passed over.
-    pub fn from_json(resource_type: ResourceType, body: Value) -> Result<Self, Error> {
+    pub fn from_json(definition: impl Into<Definition<'s>>, body: Value) -> Result<Self, Error> {
+        let definition = definition.into();
         let Value::Object(body) = body else {
             return Err(Error::invalid_syntax("the body is not a JSON object"));
         };
         let mut object = Map::new();
         for (key, value) in body {
-            match resource_type.schema_by_urn(&key) {
-                Some(schema) => insert_schema(resource_type, &mut object, schema, value)?,
+            match definition.schema_by_urn(&key) {
+                Some(schema) => insert_schema(definition, &mut object, schema, value)?,
                 None => {
-                    let attribute = resource_type.attribute(&key).ok_or_else(|| unknown(&key))?;
-                    insert(&mut object, attribute, value, attribute.name)?;
+                    let attribute = definition.attribute(&key).ok_or_else(|| unknown(&key))?;
+                    insert(&mut object, attribute, value, &attribute.name)?;
                 }
             }
         }
-        let resource = Self { resource_type, object };
+        let resource = Self { definition, object };
         resource.check_required()?;
         Ok(resource)
     }
 
     /// Takes an object that is known to be well formed, such as one that the store gave back.
-    pub fn from_trusted_object(resource_type: ResourceType, object: Map<String, Value>) -> Self {
-        Self { resource_type, object }
+    pub fn from_trusted_object(definition: impl Into<Definition<'s>>, object: Map<String, Value>) -> Self {
+        Self { definition: definition.into(), object }
     }
 
-    /// What the resource is.
-    pub fn resource_type(&self) -> ResourceType {
-        self.resource_type
+    /// What is known of such a resource.
+    pub fn definition(&self) -> Definition<'s> {
+        self.definition
     }
 
     /// The attributes.
@@ -103,28 +104,28 @@ impl Resource {
         response.insert("schemas".to_owned(), Value::from(self.schema_urns()));
         response.insert("id".to_owned(), Value::from(meta.id));
         let names = std::iter::once("externalId")
-            .chain(self.resource_type.schema().attributes.iter().map(|attribute| attribute.name))
-            .chain(self.resource_type.extensions().iter().map(|extension| extension.id));
+            .chain(self.definition.schema().attributes.iter().map(|attribute| attribute.name.as_ref()))
+            .chain(self.definition.extensions().map(|extension| extension.id));
         for name in names {
             if let Some(value) = self.object.get(name) {
                 response.insert(name.to_owned(), value.clone());
             }
         }
-        response.insert("meta".to_owned(), meta.to_json(self.resource_type));
+        response.insert("meta".to_owned(), meta.to_json(self.definition.resource_type()));
         response
     }
 
     /// The core URN, and the URNs of the extensions that have a value.
     fn schema_urns(&self) -> Vec<&'static str> {
-        let extensions = self.resource_type.extensions().iter().map(|extension| extension.id);
-        std::iter::once(self.resource_type.schema().id)
+        let extensions = self.definition.extensions().map(|extension| extension.id);
+        std::iter::once(self.definition.schema().id)
             .chain(extensions.filter(|urn| self.object.contains_key(*urn)))
             .collect()
     }
 
     pub(crate) fn check_required(&self) -> Result<(), Error> {
-        for attribute in self.resource_type.schema().attributes.iter().filter(|attribute| attribute.required) {
-            let present = self.object.get(attribute.name).is_some_and(|value| match value {
+        for attribute in self.definition.schema().attributes.iter().filter(|attribute| attribute.required) {
+            let present = self.object.get(&*attribute.name).is_some_and(|value| match value {
                 Value::String(text) => !text.trim().is_empty(),
                 _ => true,
             });
@@ -161,9 +162,9 @@ fn date_text(time: OffsetDateTime) -> Option<String> {
 }
 
 fn insert_schema(
-    resource_type: ResourceType,
+    definition: Definition<'_>,
     object: &mut Map<String, Value>,
-    schema: &'static Schema,
+    schema: &Schema,
     value: Value,
 ) -> Result<(), Error> {
     let members = match value {
@@ -171,12 +172,12 @@ fn insert_schema(
         Value::Object(members) => members,
         _ => return Err(Error::invalid_value(format!("{} is not an object", schema.id))),
     };
-    let is_core = schema.id == resource_type.schema().id;
+    let is_core = schema.id == definition.schema().id;
     let mut checked = Map::new();
     for (key, value) in members {
         let attribute = schema.attribute(&key).ok_or_else(|| unknown(&format!("{}:{key}", schema.id)))?;
         let target = if is_core { &mut *object } else { &mut checked };
-        insert(target, attribute, value, attribute.name)?;
+        insert(target, attribute, value, &attribute.name)?;
     }
     if !checked.is_empty() {
         let extension = object.entry(schema.id).or_insert_with(|| Value::Object(Map::new()));
@@ -192,12 +193,14 @@ fn insert(object: &mut Map<String, Value>, attribute: &Attribute, value: Value, 
         return Ok(());
     }
     match checked_value(attribute, value, at)? {
+        // It is thrown away, but only after it was looked at: a wrong type is a fault of the client's all the same.
+        Some(_) | None if attribute.mutability == Mutability::WriteOnly => {}
         Some(mut value) => {
             keep_one_primary(&mut value);
-            object.insert(attribute.name.to_owned(), value);
+            object.insert(attribute.name.to_string(), value);
         }
         None => {
-            object.remove(attribute.name);
+            object.remove(&*attribute.name);
         }
     }
     Ok(())
@@ -208,8 +211,8 @@ fn unknown(name: &str) -> Error {
 }
 
 /// The members of an object in the order of the definitions.
-pub(crate) fn in_schema_order(mut found: BTreeMap<&'static str, Value>, order: &[Attribute]) -> Map<String, Value> {
-    let ordered = order.iter().filter_map(|a| found.remove(a.name).map(|value| (a.name.to_owned(), value)));
+pub(crate) fn in_schema_order(mut found: BTreeMap<&str, Value>, order: &[Attribute]) -> Map<String, Value> {
+    let ordered = order.iter().filter_map(|a| found.remove(&*a.name).map(|value| (a.name.to_string(), value)));
     ordered.collect()
 }
 

@@ -54,6 +54,16 @@ impl From<authn::Error> for Refusal {
 }
 
 impl Refusal {
+    /// What is answered.
+    pub(crate) fn error(&self) -> &Error {
+        &self.error
+    }
+
+    /// An administrator has paused provisioning, and this is a write.
+    pub(crate) fn paused() -> Self {
+        Self::later(PAUSED, RETRY_AFTER_PAUSE)
+    }
+
     /// A fault of ours, which was logged already.
     pub(crate) fn internal() -> Self {
         Error::internal(INTERNAL).into()
@@ -104,7 +114,7 @@ impl Refusal {
                 Error::invalid_value(refused(sentence, of("ids"), of("count"))).into()
             }
             ErrorReason::ProvisioningOff => Error::forbidden(OFF).into(),
-            ErrorReason::ProvisioningPaused => Self::later(PAUSED, RETRY_AFTER_PAUSE),
+            ErrorReason::ProvisioningPaused => Self::paused(),
             ErrorReason::StoreUnavailable => Self::outage(status),
             ErrorReason::FilterTooCostly => Error::too_many(
                 "no index answers this filter and the tenant is too large to look at every resource: add a term by id, \

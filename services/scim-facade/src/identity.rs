@@ -8,9 +8,9 @@ use std::{error::Error as _, sync::Arc, time::Duration};
 use authn::{Authenticator, Principal};
 use proto::identity::v1::{
     CreateGroupRequest, CreateUserRequest, DeleteGroupRequest, DeleteUserRequest, GetGroupRequest, GetTenantRequest,
-    GetUserRequest, ListMembersRequest, ListMembersResponse, ReplaceUserRequest, Tenant,
-    group_service_client::GroupServiceClient, tenant_service_client::TenantServiceClient,
-    user_service_client::UserServiceClient,
+    GetUserRequest, ListMembersRequest, ListMembersResponse, ListUserAttributesRequest, ReplaceUserRequest, Tenant,
+    UserAttribute, group_service_client::GroupServiceClient, tenant_service_client::TenantServiceClient,
+    user_attribute_service_client::UserAttributeServiceClient, user_service_client::UserServiceClient,
 };
 use secrecy::SecretString;
 use telemetry::RequestId;
@@ -23,7 +23,7 @@ pub(crate) use proto::{
     Channel,
     identity::v1::{
         ChangeGroupRequest, ErrorReason, Group, GroupChange, ListGroupsRequest, ListGroupsResponse, ListUsersRequest,
-        ListUsersResponse, Member, User,
+        ListUsersResponse, Member, ProvisioningState, User, UserView,
     },
 };
 
@@ -33,6 +33,8 @@ pub(crate) const HOLD: Duration = Duration::from_secs(5);
 const PAUSE_FIRST: Duration = Duration::from_millis(25);
 /// The longest pause.
 const PAUSE_MAX: Duration = Duration::from_millis(400);
+/// How many attributes a tenant may define, and more.
+const USER_ATTRIBUTES_MAX: i32 = 1_000;
 /// The largest answer: a page of 1,000 users with long profiles.
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 
@@ -42,6 +44,7 @@ pub(crate) struct Clients {
     users: UserServiceClient<Channel>,
     groups: GroupServiceClient<Channel>,
     tenants: TenantServiceClient<Channel>,
+    user_attributes: UserAttributeServiceClient<Channel>,
 }
 
 impl Clients {
@@ -49,7 +52,8 @@ impl Clients {
         Self {
             users: UserServiceClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX),
             groups: GroupServiceClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX),
-            tenants: TenantServiceClient::new(channel),
+            tenants: TenantServiceClient::new(channel.clone()),
+            user_attributes: UserAttributeServiceClient::new(channel),
         }
     }
 }
@@ -95,14 +99,23 @@ impl Directory {
         self.call(Call::Repeatable, GetTenantRequest { by: None }, act).await.map_err(gone)
     }
 
+    /// The attributes that the caller's tenant defined. There are so few that they are one page.
+    pub(crate) async fn user_attributes(&self) -> Result<Vec<UserAttribute>, Status> {
+        let act =
+            |mut clients: Clients, request| async move { clients.user_attributes.list_user_attributes(request).await };
+        let request =
+            ListUserAttributesRequest { page_size: USER_ATTRIBUTES_MAX, ..ListUserAttributesRequest::default() };
+        Ok(self.call(Call::Repeatable, request, act).await.map_err(gone)?.user_attributes)
+    }
+
     pub(crate) async fn create_user(&self, user: User) -> Result<User, Status> {
         let request = CreateUserRequest { user: Some(user), ..CreateUserRequest::default() };
         let act = |mut clients: Clients, request| async move { clients.users.create_user(request).await };
         self.call(Call::Once, request, act).await.map_err(gone)
     }
 
-    pub(crate) async fn get_user(&self, id: &str) -> Result<User, Status> {
-        let request = GetUserRequest { user_id: id.to_owned(), ..GetUserRequest::default() };
+    pub(crate) async fn get_user(&self, id: &str, view: UserView) -> Result<User, Status> {
+        let request = GetUserRequest { user_id: id.to_owned(), view: view.into(), ..GetUserRequest::default() };
         let act = |mut clients: Clients, request| async move { clients.users.get_user(request).await };
         self.call(Call::Repeatable, request, act).await
     }

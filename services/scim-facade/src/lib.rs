@@ -13,6 +13,7 @@ mod identity;
 mod mapping;
 mod precondition;
 mod routes;
+mod schemas;
 #[cfg(test)]
 mod tests;
 mod turns;
@@ -25,6 +26,7 @@ use crate::{
     base::Base,
     dropped::DroppedLog,
     identity::{Channel, Clients},
+    schemas::SchemaCache,
     turns::Turns,
 };
 
@@ -48,6 +50,7 @@ struct Shared {
     authenticator: Authenticator,
     clients: Clients,
     dropped: DroppedLog,
+    schemas: SchemaCache,
     turns: Turns,
 }
 
@@ -58,6 +61,7 @@ impl Facade {
             authenticator,
             clients: Clients::new(identity),
             dropped: DroppedLog::new(),
+            schemas: SchemaCache::new(),
             turns: Turns::new(),
         }))
     }
@@ -76,6 +80,10 @@ impl Facade {
 
     fn dropped(&self) -> &DroppedLog {
         &self.0.dropped
+    }
+
+    fn schemas(&self) -> &SchemaCache {
+        &self.0.schemas
     }
 
     fn turns(&self) -> &Turns {

@@ -22,7 +22,7 @@ use crate::{
     Config, Facade, authentication,
     base::PATH,
     error::Refusal,
-    http::{discovery, groups, users},
+    http::{bulk, discovery, groups, root, users},
     identity::Channel,
 };
 
@@ -32,7 +32,7 @@ pub fn router(config: Config, authenticator: Authenticator, identity: Channel) -
     let facade = Facade::new(&config, authenticator, identity);
     let known = known().with_state(facade.clone());
     let unknown = any(collapse).with_state(known.clone().fallback(no_endpoint));
-    let all = [PATH.to_owned(), format!("{PATH}/"), format!("{PATH}/{{*rest}}")].map(|path| (path, unknown.clone()));
+    let all = [(format!("{PATH}/{{*rest}}"), unknown)];
     let known = paths().map(|(path, methods)| (path, methods.with_state(facade.clone())));
     known.chain(all).fold(Router::new(), |router, (path, methods)| router.route(&path, guarded(methods, &facade)))
 }
@@ -59,8 +59,11 @@ fn paths() -> impl Iterator<Item = (String, MethodRouter<Facade>)> {
 }
 
 /// Every endpoint, relative to the tenant URL.
-pub(crate) fn endpoints() -> [(&'static str, MethodRouter<Facade>); 11] {
+pub(crate) fn endpoints() -> [(&'static str, MethodRouter<Facade>); 14] {
     [
+        ("", get(root::list)),
+        ("/.search", post(root::search)),
+        ("/Bulk", post(bulk::run)),
         ("/Users", get(users::list).post(users::create)),
         ("/Users/.search", post(users::search)),
         ("/Users/{id}", get(users::get).put(users::replace).patch(users::patch).delete(users::delete)),

@@ -9,13 +9,13 @@ use super::{Cow, filter};
 
 /// `text` is rewritten to `expect`, and the engine takes it.
 fn check(text: &str, expect: &str) {
-    let rewritten = filter(ResourceType::User, text);
+    let rewritten = filter(&[ResourceType::User.into()], text);
     assert_eq!(rewritten, expect);
     Filter::parse(ResourceType::User, &rewritten).unwrap();
 }
 
 fn untouched(text: &str) {
-    assert!(matches!(filter(ResourceType::User, text), Cow::Borrowed(same) if same == text), "{text}");
+    assert!(matches!(filter(&[ResourceType::User.into()], text), Cow::Borrowed(same) if same == text), "{text}");
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn what_is_ambiguous_stays_and_is_refused() {
     untouched(r#"userName eq "ada"#);
     untouched(&format!("title eq {}", "x".repeat(FILTER_LENGTH_MAX)));
     for text in ["displayName eq EDU All personal", "userName eq manager eq x"] {
-        assert!(Filter::parse(ResourceType::User, &filter(ResourceType::User, text)).is_err(), "{text}");
+        assert!(Filter::parse(ResourceType::User, &filter(&[ResourceType::User.into()], text)).is_err(), "{text}");
     }
 }
 
@@ -82,8 +82,8 @@ proptest! {
         tight in proptest::bool::ANY,
     ) {
         let text = words.join(if tight { "" } else { " " });
-        let once = filter(ResourceType::User, &text).into_owned();
-        proptest::prop_assert_eq!(filter(ResourceType::User, &once), once.clone());
+        let once = filter(&[ResourceType::User.into()], &text).into_owned();
+        proptest::prop_assert_eq!(filter(&[ResourceType::User.into()], &once), once.clone());
         if Filter::parse(ResourceType::User, &text).is_ok() {
             proptest::prop_assert_eq!(once, text);
         }
@@ -91,7 +91,7 @@ proptest! {
 
     #[test]
     fn no_text_panics(text in ".{0,60}") {
-        let _ = filter(ResourceType::User, &text);
+        let _ = filter(&[ResourceType::User.into()], &text);
         let _ = crate::query(&text);
     }
 }

@@ -6,7 +6,7 @@
 
 use scim::patch::{OnMissing, Op, Operation};
 use scim::schema::{Mutability, Schema};
-use scim::{Error, Path, ResourceType};
+use scim::{Definition, Error, Path};
 use serde_json::Value;
 
 use crate::dropped::Reports;
@@ -16,22 +16,22 @@ use crate::path::{self, Resolved};
 use crate::{members, roles};
 
 /// Collects the operations of one request.
-pub(super) struct Rewriter {
-    resource_type: ResourceType,
-    pub(super) operations: Vec<Operation>,
+pub(super) struct Rewriter<'s> {
+    definition: Definition<'s>,
+    pub(super) operations: Vec<Operation<'s>>,
     pub(super) reports: Reports,
     /// Whether this request has already set the list of roles, so that further additions join it.
     roles_set: bool,
 }
 
-impl Rewriter {
-    pub(super) fn new(resource_type: ResourceType) -> Self {
-        Self { resource_type, operations: Vec::new(), reports: Reports::default(), roles_set: false }
+impl<'s> Rewriter<'s> {
+    pub(super) fn new(definition: Definition<'s>) -> Self {
+        Self { definition, operations: Vec::new(), reports: Reports::default(), roles_set: false }
     }
 
     pub(super) fn operation(&mut self, op: Op, path: Option<&str>, value: Option<Value>) -> Result<(), Error> {
         let Some(text) = path else { return self.without_path(op, value) };
-        match path::resolve(self.resource_type, text)? {
+        match path::resolve(self.definition, text)? {
             Resolved::Path(path) => self.at_path(op, path, value),
             Resolved::Unknown { attribute, reason } => self.reports.add(&attribute, reason),
             Resolved::Schema(schema) => self.whole_schema(op, schema, value)?,
@@ -39,10 +39,10 @@ impl Rewriter {
         Ok(())
     }
 
-    fn whole_schema(&mut self, op: Op, schema: &'static Schema, value: Option<Value>) -> Result<(), Error> {
+    fn whole_schema(&mut self, op: Op, schema: &'s Schema, value: Option<Value>) -> Result<(), Error> {
         match (op, value) {
             (Op::Remove, _) => {
-                let removals = scim::patch::extension_operations(self.resource_type, op, schema.id, None);
+                let removals = scim::patch::extension_operations(self.definition, op, schema.id, None);
                 self.operations.extend(removals.unwrap_or_default());
                 Ok(())
             }
@@ -68,7 +68,7 @@ impl Rewriter {
                 self.operation(op, Some(&key), Some(value))?;
                 continue;
             }
-            match names::resolve(self.resource_type, &key) {
+            match names::resolve(self.definition, &key) {
                 Name::Schema(schema) => self.schema_members(op, schema, value)?,
                 Name::Attribute(attribute) => self.at_path(op, attribute.into(), Some(value)),
                 Name::ServerOnly => {}
@@ -78,7 +78,7 @@ impl Rewriter {
         Ok(())
     }
 
-    fn schema_members(&mut self, op: Op, schema: &'static Schema, value: Value) -> Result<(), Error> {
+    fn schema_members(&mut self, op: Op, schema: &'s Schema, value: Value) -> Result<(), Error> {
         let members = match value {
             Value::Object(members) => members,
             Value::Null => return Ok(()),
@@ -86,7 +86,7 @@ impl Rewriter {
         };
         for (key, value) in members {
             let name = format!("{}:{key}", schema.id);
-            match names::resolve(self.resource_type, &name) {
+            match names::resolve(self.definition, &name) {
                 Name::Attribute(attribute) => self.at_path(op, attribute.into(), Some(value)),
                 Name::ServerOnly | Name::Schema(_) => {}
                 Name::Unknown(reason) => self.reports.add(&name, reason),
@@ -95,7 +95,7 @@ impl Rewriter {
         Ok(())
     }
 
-    fn at_path(&mut self, op: Op, path: Path, value: Option<Value>) {
+    fn at_path(&mut self, op: Op, path: Path<'s>, value: Option<Value>) {
         let on_missing = path::on_missing(&path);
         let is_members = path.attribute.is_core("members", None);
         if path.attribute.leaf().mutability == Mutability::ReadOnly || is_members {
@@ -116,12 +116,12 @@ impl Rewriter {
         }
     }
 
-    fn remove(&mut self, path: Path, on_missing: OnMissing) {
+    fn remove(&mut self, path: Path<'s>, on_missing: OnMissing) {
         self.operations.push(Operation { op: Op::Remove, path: Some(path), value: None, on_missing });
     }
 
     /// A removal that lists values removes those; null and empty text list nothing at all.
-    fn remove_listed(&mut self, path: Path, value: Value) {
+    fn remove_listed(&mut self, path: Path<'s>, value: Value) {
         let names_values = !value.is_null() && value.as_str() != Some("");
         let value = names_values.then(|| {
             let listed = elements::value(path.attribute.leaf(), value, &path.attribute.to_string(), &mut self.reports);
@@ -130,7 +130,7 @@ impl Rewriter {
         self.operations.push(Operation::new(Op::Remove, Some(path), value));
     }
 
-    fn set_list(&mut self, op: Op, path: Path, value: Value) {
+    fn set_list(&mut self, op: Op, path: Path<'s>, value: Value) {
         let is_roles = path.attribute.is_core("roles", None);
         let from_entra = is_roles && roles::are_from_entra(&value);
         let listed = elements::value(path.attribute.leaf(), value, &path.attribute.to_string(), &mut self.reports);
@@ -145,7 +145,7 @@ impl Rewriter {
     }
 
     /// Sets a single value, a sub-attribute, or the elements that a filter selects.
-    fn set_one(&mut self, op: Op, path: Path, value: Value, on_missing: OnMissing) {
+    fn set_one(&mut self, op: Op, path: Path<'s>, value: Value, on_missing: OnMissing) {
         let leaf = path.attribute.leaf();
         let at = path.attribute.to_string();
         let value = if path.attribute.is_core("roles", None) { roles::unwrapped(value) } else { value };

@@ -1,7 +1,6 @@
 //! Whether a filter holds, decided in memory.
 //!
-//! Text of an attribute without case is compared in lower case. That is right for one resource; a store that keeps
-//! keys wants a rule that is pinned to a version of Unicode.
+//! Text of an attribute without case is compared by its [`CaseKey`], as a store compares it.
 
 use std::cmp::Ordering;
 
@@ -9,15 +8,17 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use case_key::CaseKey;
+
 use super::{CompareOp, Filter, Literal};
 use crate::path::AttributePath;
 use crate::schema::{Attribute, Kind};
 
-impl Filter {
+impl Filter<'_> {
     /// Whether an element of a complex attribute matches a filter that stood between brackets.
     pub fn matches_element(&self, element: &Value) -> bool {
         self.holds(&|path| match path.sub_attribute {
-            Some(sub) => element.get(sub.name).into_iter().filter(|value| is_assigned(value)).collect(),
+            Some(sub) => element.get(&*sub.name).into_iter().filter(|value| is_assigned(value)).collect(),
             None => vec![element],
         })
     }
@@ -27,7 +28,7 @@ impl Filter {
         self.holds(&|path| values_at(path, object))
     }
 
-    fn holds<'a>(&self, values: &dyn Fn(&AttributePath) -> Vec<&'a Value>) -> bool {
+    fn holds<'a>(&self, values: &dyn Fn(&AttributePath<'_>) -> Vec<&'a Value>) -> bool {
         match self {
             Self::And(terms) => terms.iter().all(|term| term.holds(values)),
             Self::Or(terms) => terms.iter().any(|term| term.holds(values)),
@@ -48,18 +49,18 @@ fn is_assigned(value: &Value) -> bool {
     }
 }
 
-fn values_at<'a>(path: &AttributePath, object: &'a Map<String, Value>) -> Vec<&'a Value> {
+fn values_at<'a>(path: &AttributePath<'_>, object: &'a Map<String, Value>) -> Vec<&'a Value> {
     let container = match path.extension {
         Some(extension) => object.get(extension.id).and_then(Value::as_object),
         None => Some(object),
     };
-    let Some(value) = container.and_then(|container| container.get(path.attribute.name)) else { return Vec::new() };
+    let Some(value) = container.and_then(|container| container.get(&*path.attribute.name)) else { return Vec::new() };
     let elements = match value {
         Value::Array(elements) => elements.iter().collect(),
         other => vec![other],
     };
     let leaves = elements.into_iter().filter_map(|element| match path.sub_attribute {
-        Some(sub) => element.get(sub.name),
+        Some(sub) => element.get(&*sub.name),
         None => Some(element),
     });
     leaves.filter(|value| is_assigned(value)).collect()
@@ -86,7 +87,9 @@ fn holds_for(attribute: &Attribute, op: CompareOp, literal: &Literal, value: &Va
         (Literal::String(text), Value::String(value)) if op == CompareOp::Eq && value.is_ascii() && text.is_ascii() => {
             value.eq_ignore_ascii_case(text)
         }
-        (Literal::String(text), Value::String(value)) => text_holds(op, &value.to_lowercase(), &text.to_lowercase()),
+        (Literal::String(text), Value::String(value)) => {
+            text_holds(op, CaseKey::of(value).as_str(), CaseKey::of(text).as_str())
+        }
         (Literal::Boolean(literal), Value::Bool(value)) => op == CompareOp::Eq && literal == value,
         (Literal::Number(literal), Value::Number(value)) => {
             let order = value.as_f64().zip(literal.as_f64()).and_then(|(value, literal)| value.partial_cmp(&literal));

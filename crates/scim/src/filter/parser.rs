@@ -7,16 +7,21 @@ use super::lexer::{Token, TokenKind, tokens};
 use super::{CompareOp, FILTER_DEPTH_MAX, FILTER_LENGTH_MAX, FILTER_TERMS_MAX, Filter, Literal};
 use crate::error::{Error, shown};
 use crate::path::{AttributePath, Path, PathError, resolve};
-use crate::schema::{Attribute, Kind, ResourceType};
+use crate::schema::{Attribute, Definition, Kind};
 
-impl Filter {
+impl<'s> Filter<'s> {
     /// Parses the `filter` of a query.
-    pub fn parse(resource_type: ResourceType, text: &str) -> Result<Self, Error> {
+    pub fn parse(definition: impl Into<Definition<'s>>, text: &str) -> Result<Self, Error> {
+        Self::parse_over(&[definition.into()], text)
+    }
+
+    /// Parses the `filter` of a query over several resource types. A name stands for the attribute of the first that has one.
+    pub fn parse_over(definitions: &[Definition<'s>], text: &str) -> Result<Self, Error> {
         if text.len() > FILTER_LENGTH_MAX {
             return Err(Error::invalid_filter(format!("the filter is longer than {FILTER_LENGTH_MAX} bytes")));
         }
         let parse = || {
-            let mut parser = Parser::new(resource_type, text)?;
+            let mut parser = Parser::new(definitions, text)?;
             let filter = parser.or(None)?;
             parser.end()?;
             Ok(filter)
@@ -26,8 +31,8 @@ impl Filter {
 }
 
 /// Parses the path of a patch operation.
-pub(crate) fn parse_path(resource_type: ResourceType, text: &str) -> Result<Path, PathError> {
-    let mut parser = Parser::new(resource_type, text)?;
+pub(crate) fn parse_path<'s>(definition: Definition<'s>, text: &str) -> Result<Path<'s>, PathError> {
+    let mut parser = Parser::new(&[definition], text)?;
     let attribute = parser.attribute(None)?;
     if !parser.take(&TokenKind::OpenBracket) {
         parser.end()?;
@@ -42,8 +47,8 @@ pub(crate) fn parse_path(resource_type: ResourceType, text: &str) -> Result<Path
     Ok(Path { attribute, filter: Some(filter) })
 }
 
-struct Parser {
-    resource_type: ResourceType,
+struct Parser<'s> {
+    definitions: Vec<Definition<'s>>,
     tokens: std::iter::Peekable<std::vec::IntoIter<Token>>,
     /// Where the text ends, for an error about what is missing.
     end: usize,
@@ -53,13 +58,13 @@ struct Parser {
 
 type Parsed<T> = Result<T, PathError>;
 
-impl Parser {
-    fn new(resource_type: ResourceType, text: &str) -> Parsed<Self> {
+impl<'s> Parser<'s> {
+    fn new(definitions: &[Definition<'s>], text: &str) -> Parsed<Self> {
         let tokens = tokens(text)?.into_iter().peekable();
-        Ok(Self { resource_type, tokens, end: text.chars().count() + 1, depth: 0, terms: 0 })
+        Ok(Self { definitions: definitions.to_vec(), tokens, end: text.chars().count() + 1, depth: 0, terms: 0 })
     }
 
-    fn or(&mut self, parent: Option<&AttributePath>) -> Parsed<Filter> {
+    fn or(&mut self, parent: Option<&AttributePath<'s>>) -> Parsed<Filter<'s>> {
         let mut terms = vec![self.and(parent)?];
         while self.take_word("or") {
             terms.push(self.and(parent)?);
@@ -67,7 +72,7 @@ impl Parser {
         Ok(any(terms))
     }
 
-    fn and(&mut self, parent: Option<&AttributePath>) -> Parsed<Filter> {
+    fn and(&mut self, parent: Option<&AttributePath<'s>>) -> Parsed<Filter<'s>> {
         let mut terms = vec![self.term(parent)?];
         while self.take_word("and") {
             terms.push(self.term(parent)?);
@@ -75,7 +80,7 @@ impl Parser {
         Ok(all(terms))
     }
 
-    fn term(&mut self, parent: Option<&AttributePath>) -> Parsed<Filter> {
+    fn term(&mut self, parent: Option<&AttributePath<'s>>) -> Parsed<Filter<'s>> {
         if self.take_word("not") {
             if !self.take(&TokenKind::OpenParenthesis) {
                 return Err(self.malformed("\"not\" is followed by \"(\""));
@@ -89,14 +94,14 @@ impl Parser {
     }
 
     /// What follows an opening parenthesis.
-    fn group(&mut self, parent: Option<&AttributePath>) -> Parsed<Filter> {
+    fn group(&mut self, parent: Option<&AttributePath<'s>>) -> Parsed<Filter<'s>> {
         self.enter()?;
         let filter = self.or(parent)?;
         self.depth -= 1;
         if self.take(&TokenKind::CloseParenthesis) { Ok(filter) } else { Err(self.malformed("\")\" is missing")) }
     }
 
-    fn expression(&mut self, parent: Option<&AttributePath>) -> Parsed<Filter> {
+    fn expression(&mut self, parent: Option<&AttributePath<'s>>) -> Parsed<Filter<'s>> {
         self.terms += 1;
         if self.terms > FILTER_TERMS_MAX {
             return Err(self.malformed(&format!("there are more than {FILTER_TERMS_MAX} comparisons")));
@@ -109,25 +114,26 @@ impl Parser {
             }
             return self.value_path(path);
         }
-        self.comparison(path)
+        self.comparison(path, position)
     }
 
-    fn value_path(&mut self, path: AttributePath) -> Parsed<Filter> {
+    fn value_path(&mut self, path: AttributePath<'s>) -> Parsed<Filter<'s>> {
         let inner = self.within_brackets(&path)?;
+        let position = self.position();
         let compared = match self.suffix(&path)? {
             Some(sub) => Some(sub),
             None if self.at_operator() => Some(path.clone()),
             None => None,
         };
         let filter = match compared {
-            Some(compared) => all(vec![inner, self.comparison(compared)?]),
+            Some(compared) => all(vec![inner, self.comparison(compared, position)?]),
             None => inner,
         };
         Ok(Filter::ValuePath { path, filter: Box::new(filter) })
     }
 
     /// The filter between brackets, and the closing bracket. An error in it is one of the filter, not of the path.
-    fn within_brackets(&mut self, path: &AttributePath) -> Parsed<Filter> {
+    fn within_brackets(&mut self, path: &AttributePath<'s>) -> Parsed<Filter<'s>> {
         if path.sub_attribute.is_some() || !path.attribute.is_complex() {
             let reason = format!("{path} has no sub-attributes to select by");
             return Err(PathError::Malformed { position: self.position(), reason });
@@ -142,7 +148,7 @@ impl Parser {
     }
 
     /// The `.value` after a closing bracket.
-    fn suffix(&mut self, parent: &AttributePath) -> Parsed<Option<AttributePath>> {
+    fn suffix(&mut self, parent: &AttributePath<'s>) -> Parsed<Option<AttributePath<'s>>> {
         let position = self.position();
         let Some(TokenKind::Word(word)) = self.tokens.peek().map(|token| &token.kind) else { return Ok(None) };
         let Some(name) = word.strip_prefix('.').map(str::to_owned) else { return Ok(None) };
@@ -150,9 +156,14 @@ impl Parser {
         sub_attribute(parent, &name, position).map(Some)
     }
 
-    fn comparison(&mut self, path: AttributePath) -> Parsed<Filter> {
+    /// What follows a name, which began at `start`.
+    fn comparison(&mut self, path: AttributePath<'s>, start: usize) -> Parsed<Filter<'s>> {
         let position = self.position();
         let Some(word) = self.word() else { return Err(self.malformed("an operator is missing")) };
+        if !path.leaf().queryable {
+            let reason = format!("{path} cannot be filtered by");
+            return Err(PathError::Malformed { position: start, reason });
+        }
         if word.eq_ignore_ascii_case("pr") {
             return Ok(Filter::Present { path });
         }
@@ -186,13 +197,24 @@ impl Parser {
         }
     }
 
-    fn attribute(&mut self, parent: Option<&AttributePath>) -> Parsed<AttributePath> {
+    fn attribute(&mut self, parent: Option<&AttributePath<'s>>) -> Parsed<AttributePath<'s>> {
         let position = self.position();
         let Some(word) = self.word() else { return Err(self.malformed("the name of an attribute is missing")) };
         match parent {
             Some(parent) => sub_attribute(parent, &word, position),
-            None => resolve(self.resource_type, &word, position),
+            None => self.resolve(&word, position),
         }
+    }
+
+    fn resolve(&self, name: &str, position: usize) -> Parsed<AttributePath<'s>> {
+        let mut found = Err(PathError::Unknown { attribute: shown(name), position });
+        for definition in &self.definitions {
+            found = resolve(*definition, name, position);
+            if found.is_ok() {
+                break;
+            }
+        }
+        found
     }
 
     fn enter(&mut self) -> Parsed<()> {
@@ -246,7 +268,7 @@ impl Parser {
     }
 }
 
-fn sub_attribute(parent: &AttributePath, name: &str, position: usize) -> Parsed<AttributePath> {
+fn sub_attribute<'s>(parent: &AttributePath<'s>, name: &str, position: usize) -> Parsed<AttributePath<'s>> {
     match parent.attribute.sub_attribute(name) {
         Some(sub) => Ok(parent.child(sub)),
         None => Err(PathError::Unknown { attribute: shown(&format!("{parent}.{name}")), position }),
@@ -254,7 +276,7 @@ fn sub_attribute(parent: &AttributePath, name: &str, position: usize) -> Parsed<
 }
 
 /// A complex attribute stands for its `value` (RFC 7643 section 2.4).
-fn comparable(path: AttributePath) -> Result<AttributePath, String> {
+fn comparable(path: AttributePath<'_>) -> Result<AttributePath<'_>, String> {
     if !path.leaf().is_complex() {
         return Ok(path);
     }
@@ -264,7 +286,7 @@ fn comparable(path: AttributePath) -> Result<AttributePath, String> {
     }
 }
 
-fn check_types(path: &AttributePath, op: CompareOp, value: &Literal) -> Result<(), String> {
+fn check_types(path: &AttributePath<'_>, op: CompareOp, value: &Literal) -> Result<(), String> {
     let attribute: &Attribute = path.leaf();
     let kind = attribute.kind;
     let fits = match (kind, value) {
@@ -288,11 +310,11 @@ fn check_types(path: &AttributePath, op: CompareOp, value: &Literal) -> Result<(
     }
 }
 
-fn check_operator(path: &AttributePath, op: CompareOp, allowed: &[CompareOp]) -> Result<(), String> {
+fn check_operator(path: &AttributePath<'_>, op: CompareOp, allowed: &[CompareOp]) -> Result<(), String> {
     if allowed.contains(&op) { Ok(()) } else { Err(format!("{path} cannot be compared by \"{}\"", op.as_str())) }
 }
 
-fn all(terms: Vec<Filter>) -> Filter {
+fn all(terms: Vec<Filter<'_>>) -> Filter<'_> {
     let mut flat = Vec::with_capacity(terms.len());
     for term in terms {
         match term {
@@ -303,7 +325,7 @@ fn all(terms: Vec<Filter>) -> Filter {
     if flat.len() == 1 { flat.swap_remove(0) } else { Filter::And(flat) }
 }
 
-fn any(terms: Vec<Filter>) -> Filter {
+fn any(terms: Vec<Filter<'_>>) -> Filter<'_> {
     let mut flat = Vec::with_capacity(terms.len());
     for term in terms {
         match term {

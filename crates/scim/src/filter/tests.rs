@@ -8,7 +8,7 @@ use crate::ScimType;
 use crate::path::AttributePath;
 use crate::schema::{ENTERPRISE_USER_URN, Kind, ResourceType};
 
-fn parse(text: &str) -> Filter {
+fn parse(text: &str) -> Filter<'static> {
     Filter::parse(ResourceType::User, text).unwrap_or_else(|error| panic!("{text}: {error}"))
 }
 
@@ -83,6 +83,12 @@ fn faults_are_refused_with_their_position() {
     refused(r#"meta.created gt "yesterday""#, 17);
     refused("userName eq \"a\\u0000b\"", 13);
     refused(r#"urn:example:2.0:User:x eq "y""#, 1);
+    refused(r#"title pr and password eq "x""#, 14);
+    refused(r#"meta.location sw "https:""#, 1);
+    refused(r#"title pr or meta.version eq "1""#, 13);
+    refused(r#"groups[$ref eq "x"]"#, 8);
+    refused(r#"emails[type eq "work"].primary gt true"#, 35);
+    refused(r#"title pr and x509Certificates.value co "x""#, 40);
 }
 
 #[test]
@@ -116,14 +122,14 @@ fn resources_match_in_memory() {
     assert!(holds(r#"not (active eq false) and (userName co "exam" or title pr)"#));
 }
 
-fn paths() -> Vec<AttributePath> {
+fn paths() -> Vec<AttributePath<'static>> {
     let names = ["userName", "active", "name.givenName", "externalId", "meta.created", "emails.type", "id"];
     let urn = format!("{ENTERPRISE_USER_URN}:department");
     let names = names.into_iter().chain([urn.as_str()]);
     names.map(|name| AttributePath::parse(ResourceType::User, name).unwrap()).collect()
 }
 
-fn term(paths: Vec<AttributePath>) -> impl Strategy<Value = Filter> {
+fn term(paths: Vec<AttributePath<'static>>) -> impl Strategy<Value = Filter<'static>> {
     let path = proptest::sample::select(paths);
     let op = proptest::sample::select(CompareOp::ALL.to_vec());
     (path, op, ".{0,8}", any::<bool>(), 0..4_u8).prop_map(|(path, op, text, flag, choice)| {
@@ -140,11 +146,12 @@ fn term(paths: Vec<AttributePath>) -> impl Strategy<Value = Filter> {
     })
 }
 
-fn composed(leaf: impl Strategy<Value = Filter> + 'static) -> impl Strategy<Value = Filter> {
+fn composed(leaf: impl Strategy<Value = Filter<'static>> + 'static) -> impl Strategy<Value = Filter<'static>> {
     leaf.prop_recursive(4, 24, 3, |inner| {
         let flat = |and: bool| {
-            move |terms: Vec<Filter>| {
-                let same = |term: &Filter| matches!((term, and), (Filter::And(_), true) | (Filter::Or(_), false));
+            move |terms: Vec<Filter<'static>>| {
+                let same =
+                    |term: &Filter<'static>| matches!((term, and), (Filter::And(_), true) | (Filter::Or(_), false));
                 let terms = terms.into_iter().map(|t| if same(&t) { Filter::Not(Box::new(t)) } else { t }).collect();
                 if and { Filter::And(terms) } else { Filter::Or(terms) }
             }
@@ -157,7 +164,7 @@ fn composed(leaf: impl Strategy<Value = Filter> + 'static) -> impl Strategy<Valu
     })
 }
 
-fn filters() -> impl Strategy<Value = Filter> {
+fn filters() -> impl Strategy<Value = Filter<'static>> {
     let emails = AttributePath::parse(ResourceType::User, "emails").unwrap();
     let subs = ["value", "type", "primary"].map(|sub| emails.child(emails.attribute.sub_attribute(sub).unwrap()));
     let element = composed(term(subs.to_vec()));

@@ -8,33 +8,33 @@ use super::element::{self, Target};
 use super::{Op, Operation};
 use crate::error::{Error, shown};
 use crate::path::{AttributePath, Path};
-use crate::resource::Resource;
-use crate::schema::{Mutability, ResourceType};
+use crate::resource::{Resource, checked_value};
+use crate::schema::{Definition, Mutability};
 
 /// The resource as it is after all operations, in order. An operation that fails leaves nothing behind.
-pub fn apply(resource: &Resource, operations: &[Operation]) -> Result<Resource, Error> {
-    let resource_type = resource.resource_type();
+pub fn apply<'s>(resource: &Resource<'s>, operations: &[Operation<'s>]) -> Result<Resource<'s>, Error> {
+    let definition = resource.definition();
     let mut work = Work { object: resource.as_object().clone(), shrunk: HashSet::new() };
     for operation in operations {
         match &operation.path {
             Some(path) => work.at_path(operation, path)?,
-            None => work.without_path(resource_type, operation)?,
+            None => work.without_path(definition, operation)?,
         }
     }
-    let patched = Resource::from_trusted_object(resource_type, work.finish());
+    let patched = Resource::from_trusted_object(definition, work.finish());
     patched.check_required()?;
     Ok(patched)
 }
 
-struct Work {
+struct Work<'s> {
     object: Map<String, Value>,
     /// The multi-valued attributes of which a sub-attribute was taken away.
-    shrunk: HashSet<(Option<&'static str>, &'static str)>,
+    shrunk: HashSet<(Option<&'s str>, &'s str)>,
 }
 
-impl Work {
+impl<'s> Work<'s> {
     /// The value is an object of attributes, each of which is its own target.
-    fn without_path(&mut self, resource_type: ResourceType, operation: &Operation) -> Result<(), Error> {
+    fn without_path(&mut self, definition: Definition<'s>, operation: &Operation<'s>) -> Result<(), Error> {
         if operation.op == Op::Remove {
             return Err(Error::no_target("a remove operation needs a path"));
         }
@@ -42,12 +42,12 @@ impl Work {
             return Err(Error::invalid_value("the value of an operation without a path must be an object"));
         };
         for (key, value) in members {
-            let Some(schema) = resource_type.schema_by_urn(key) else {
-                let attribute = resource_type.attribute(key).ok_or_else(|| unknown(key))?;
+            let Some(schema) = definition.schema_by_urn(key) else {
+                let attribute = definition.attribute(key).ok_or_else(|| unknown(key))?;
                 self.member(operation, &AttributePath { extension: None, attribute, sub_attribute: None }, value)?;
                 continue;
             };
-            let extension = resource_type.extension(key);
+            let extension = definition.extension(key);
             let Value::Object(members) = value else {
                 return Err(Error::invalid_value(format!("{} is not an object", schema.id)));
             };
@@ -59,7 +59,7 @@ impl Work {
         Ok(())
     }
 
-    fn member(&mut self, operation: &Operation, path: &AttributePath, value: &Value) -> Result<(), Error> {
+    fn member(&mut self, operation: &Operation<'s>, path: &AttributePath<'s>, value: &Value) -> Result<(), Error> {
         // A client that sends a whole resource back sends what only the server writes along with it.
         if path.attribute.mutability == Mutability::ReadOnly {
             return Ok(());
@@ -68,12 +68,16 @@ impl Work {
         self.change(&target, Some(value))
     }
 
-    fn at_path(&mut self, operation: &Operation, path: &Path) -> Result<(), Error> {
+    fn at_path(&mut self, operation: &Operation<'s>, path: &Path<'s>) -> Result<(), Error> {
         let read_only = |attribute: &crate::schema::Attribute| attribute.mutability == Mutability::ReadOnly;
         if read_only(path.attribute.attribute) || read_only(path.attribute.leaf()) {
             return Err(Error::mutability(format!("{} cannot be changed by a client", path.attribute)));
         }
         let value = operation.value.as_ref();
+        let is_whole = path.filter.is_none() && path.attribute.sub_attribute.is_none();
+        if operation.op == Op::Remove && is_whole && path.attribute.attribute.required {
+            return Err(Error::mutability(format!("{} is required and cannot be removed", path.attribute)));
+        }
         if value.is_none() && operation.op != Op::Remove {
             return Err(Error::invalid_value(format!("the operation on {} has no value", path.attribute)));
         }
@@ -86,12 +90,16 @@ impl Work {
         self.change(&target, value)
     }
 
-    fn change(&mut self, target: &Target<'_>, value: Option<&Value>) -> Result<(), Error> {
+    fn change(&mut self, target: &Target<'_, 's>, value: Option<&Value>) -> Result<(), Error> {
         let path = target.path;
+        if path.attribute.mutability == Mutability::WriteOnly {
+            // It is thrown away, but only after it was looked at, as in a create.
+            return checked_value(path.attribute, value.cloned().unwrap_or_default(), &path.to_string()).map(drop);
+        }
         let parts = value.and_then(Value::as_object);
         let unassigns_part = parts.is_some_and(|parts| parts.values().any(Value::is_null));
         if unassigns_part || (path.sub_attribute.is_some() && target.unassigns(value)) {
-            self.shrunk.insert((path.extension.map(|extension| extension.id), path.attribute.name));
+            self.shrunk.insert((path.extension.map(|extension| extension.id), path.attribute.name.as_ref()));
         }
         let Some(extension) = path.extension else {
             return element::change(&mut self.object, target, value);

@@ -10,28 +10,28 @@ use crate::resource::{VALUES_MAX, checked_element, checked_value, keep_one_prima
 use crate::schema::Attribute;
 
 /// What an operation changes, and how.
-pub(super) struct Target<'a> {
+pub(super) struct Target<'a, 's> {
     pub(super) op: Op,
-    pub(super) path: &'a AttributePath,
-    pub(super) filter: Option<&'a Filter>,
+    pub(super) path: &'a AttributePath<'s>,
+    pub(super) filter: Option<&'a Filter<'s>>,
     pub(super) on_missing: OnMissing,
 }
 
 type Members = Map<String, Value>;
 
-impl Target<'_> {
+impl<'s> Target<'_, 's> {
     /// Whether the operation takes a value away: by its name, or by assigning what stands for nothing.
     pub(super) fn unassigns(&self, value: Option<&Value>) -> bool {
         self.op == Op::Remove || value.is_none_or(Value::is_null)
     }
 
-    fn attribute(&self) -> &'static Attribute {
+    fn attribute(&self) -> &'s Attribute {
         self.path.attribute
     }
 }
 
 /// Changes the attribute in the object that holds it.
-pub(super) fn change(container: &mut Members, target: &Target<'_>, value: Option<&Value>) -> Result<(), Error> {
+pub(super) fn change(container: &mut Members, target: &Target<'_, '_>, value: Option<&Value>) -> Result<(), Error> {
     match (target.filter, target.path.sub_attribute, target.attribute().multi_valued) {
         (None, None, true) => change_all(container, target, value),
         (None, None, false) => change_single(container, target, value),
@@ -39,27 +39,27 @@ pub(super) fn change(container: &mut Members, target: &Target<'_>, value: Option
     }
 }
 
-fn change_single(container: &mut Members, target: &Target<'_>, value: Option<&Value>) -> Result<(), Error> {
+fn change_single(container: &mut Members, target: &Target<'_, '_>, value: Option<&Value>) -> Result<(), Error> {
     let attribute = target.attribute();
     if target.unassigns(value) {
-        container.remove(attribute.name);
+        container.remove(&*attribute.name);
         return Ok(());
     }
     let Some(value) = value else { return Ok(()) };
     let checked = checked_value(attribute, value.clone(), &target.path.to_string())?;
     if !attribute.is_complex() {
         if let Some(checked) = checked {
-            container.insert(attribute.name.to_owned(), checked);
+            container.insert(attribute.name.to_string(), checked);
         }
         return Ok(());
     }
-    let mut members = match container.remove(attribute.name) {
+    let mut members = match container.remove(&*attribute.name) {
         Some(Value::Object(members)) => members,
         Some(_) | None => Map::new(),
     };
     merge(&mut members, attribute, checked.as_ref(), value);
     if !members.is_empty() {
-        container.insert(attribute.name.to_owned(), Value::Object(members));
+        container.insert(attribute.name.to_string(), Value::Object(members));
     }
     Ok(())
 }
@@ -79,14 +79,14 @@ fn merge(members: &mut Members, attribute: &Attribute, checked: Option<&Value>, 
         match attribute.sub_attribute(key) {
             Some(sub) if is_reference && sub.name == "value" => members.clear(),
             Some(sub) => {
-                members.remove(sub.name);
+                members.remove(&*sub.name);
             }
             None => {}
         }
     }
 }
 
-fn change_all(container: &mut Members, target: &Target<'_>, value: Option<&Value>) -> Result<(), Error> {
+fn change_all(container: &mut Members, target: &Target<'_, '_>, value: Option<&Value>) -> Result<(), Error> {
     let attribute = target.attribute();
     let wanted = match value {
         None | Some(Value::Null) => None,
@@ -95,15 +95,15 @@ fn change_all(container: &mut Members, target: &Target<'_>, value: Option<&Value
     };
     match (target.op, wanted) {
         (Op::Remove, None) if value.is_none_or(Value::is_null) => {
-            container.remove(attribute.name);
+            container.remove(&*attribute.name);
         }
         (Op::Remove, Some(Value::Array(listed))) => remove_listed(container, attribute, &listed),
         (Op::Replace, Some(mut wanted)) => {
             keep_one_primary(&mut wanted);
-            container.insert(attribute.name.to_owned(), wanted);
+            container.insert(attribute.name.to_string(), wanted);
         }
         (Op::Replace, None) => {
-            container.remove(attribute.name);
+            container.remove(&*attribute.name);
         }
         (Op::Add, Some(Value::Array(new))) => add_elements(container, target, new)?,
         // Adding nothing adds nothing, and removing none of the values removes none.
@@ -113,16 +113,16 @@ fn change_all(container: &mut Members, target: &Target<'_>, value: Option<&Value
 }
 
 fn remove_listed(container: &mut Members, attribute: &Attribute, listed: &[Value]) {
-    let Some(Value::Array(elements)) = container.get_mut(attribute.name) else { return };
+    let Some(Value::Array(elements)) = container.get_mut(&*attribute.name) else { return };
     elements.retain(|element| !listed.iter().any(|listed| is_within(listed, element)));
     if elements.is_empty() {
-        container.remove(attribute.name);
+        container.remove(&*attribute.name);
     }
 }
 
-fn add_elements(container: &mut Members, target: &Target<'_>, new: Vec<Value>) -> Result<(), Error> {
+fn add_elements(container: &mut Members, target: &Target<'_, '_>, new: Vec<Value>) -> Result<(), Error> {
     let attribute = target.attribute();
-    let entry = container.entry(attribute.name).or_insert_with(|| Value::Array(Vec::new()));
+    let entry = container.entry(attribute.name.as_ref()).or_insert_with(|| Value::Array(Vec::new()));
     let mut primary = None;
     let Value::Array(elements) = entry else {
         return Err(Error::invalid_value(format!("{} is not an array", target.path)));
@@ -151,9 +151,9 @@ fn add_elements(container: &mut Members, target: &Target<'_>, new: Vec<Value>) -
     check_count(elements, target.path)
 }
 
-fn check_count(elements: &[Value], path: &AttributePath) -> Result<(), Error> {
+fn check_count(elements: &[Value], path: &AttributePath<'_>) -> Result<(), Error> {
     if elements.len() > VALUES_MAX {
-        return Err(Error::payload_too_large(format!("{path} has more than {VALUES_MAX} values")));
+        return Err(Error::invalid_value(format!("{path} has more than {VALUES_MAX} values")));
     }
     Ok(())
 }
@@ -174,10 +174,10 @@ fn is_within(part: &Value, whole: &Value) -> bool {
 }
 
 /// Changes the elements that the filter selects, or every element if there is none; a single value is its own element.
-fn change_selected(container: &mut Members, target: &Target<'_>, value: Option<&Value>) -> Result<(), Error> {
+fn change_selected(container: &mut Members, target: &Target<'_, '_>, value: Option<&Value>) -> Result<(), Error> {
     let attribute = target.attribute();
     // Taken out, not copied: a request may hold thousands of operations on one long list.
-    let mut elements = match container.remove(attribute.name) {
+    let mut elements = match container.remove(&*attribute.name) {
         None => Vec::new(),
         Some(Value::Array(elements)) => elements,
         Some(single) => vec![single],
@@ -209,14 +209,14 @@ fn store(container: &mut Members, attribute: &Attribute, mut elements: Vec<Value
     let value = if attribute.multi_valued { Value::Array(elements) } else { elements.pop().unwrap_or(Value::Null) };
     let empty = value.is_null() || value.as_array().is_some_and(Vec::is_empty);
     if empty {
-        container.remove(attribute.name);
+        container.remove(&*attribute.name);
     } else {
-        container.insert(attribute.name.to_owned(), value);
+        container.insert(attribute.name.to_string(), value);
     }
 }
 
 /// The element to start from where the filter matches none, or nothing if there is nothing to do.
-fn element_to_make(target: &Target<'_>, value: Option<&Value>) -> Result<Option<Value>, Error> {
+fn element_to_make(target: &Target<'_, '_>, value: Option<&Value>) -> Result<Option<Value>, Error> {
     let no_target = || Error::no_target(format!("no value of {} matches the filter of the path", target.path.parent()));
     let Some(filter) = target.filter else {
         return Ok((!target.unassigns(value)).then(|| Value::Object(Map::new())));
@@ -228,14 +228,19 @@ fn element_to_make(target: &Target<'_>, value: Option<&Value>) -> Result<Option<
     if target.unassigns(value) {
         return Ok(None);
     }
-    let made: Members = terms.into_iter().map(|(sub, literal)| (sub.name.to_owned(), literal.to_json())).collect();
+    let made: Members = terms.into_iter().map(|(sub, literal)| (sub.name.to_string(), literal.to_json())).collect();
     let made = Value::Object(made);
     // Terms that contradict each other describe no element.
     if filter.matches_element(&made) { Ok(Some(made)) } else { Err(no_target()) }
 }
 
 /// Changes the selected elements. A removed element stays as an empty object, which the caller drops.
-fn edit(elements: &mut [Value], selected: &[usize], target: &Target<'_>, value: Option<&Value>) -> Result<(), Error> {
+fn edit(
+    elements: &mut [Value],
+    selected: &[usize],
+    target: &Target<'_, '_>,
+    value: Option<&Value>,
+) -> Result<(), Error> {
     let checked = match (target.op, value) {
         (Op::Remove, _) | (_, None) => None,
         (Op::Add | Op::Replace, Some(value)) => checked_part(target, value)?,
@@ -248,13 +253,19 @@ fn edit(elements: &mut [Value], selected: &[usize], target: &Target<'_>, value: 
                 if !target.attribute().multi_valued && sub.name == "value" && members.get("value") != Some(checked) {
                     members.clear();
                 }
-                members.insert(sub.name.to_owned(), checked.clone());
+                members.insert(sub.name.to_string(), checked.clone());
             }
             (Some(sub), None) => {
-                members.remove(sub.name);
+                members.remove(&*sub.name);
             }
             (None, checked) => match value {
-                Some(sent) if !target.unassigns(value) => merge(members, target.attribute(), checked.as_ref(), sent),
+                Some(sent) if !target.unassigns(value) => {
+                    // RFC 7644 section 3.5.2.3: the values that a filter selects are replaced, not merged.
+                    if target.op == Op::Replace && target.attribute().multi_valued {
+                        members.clear();
+                    }
+                    merge(members, target.attribute(), checked.as_ref(), sent);
+                }
                 Some(_) | None => members.clear(),
             },
         }
@@ -272,7 +283,7 @@ fn edit(elements: &mut [Value], selected: &[usize], target: &Target<'_>, value: 
 }
 
 /// The value for a sub-attribute, or for a whole element; null says "unassigned".
-fn checked_part(target: &Target<'_>, value: &Value) -> Result<Option<Value>, Error> {
+fn checked_part(target: &Target<'_, '_>, value: &Value) -> Result<Option<Value>, Error> {
     let at = target.path.to_string();
     match target.path.sub_attribute {
         Some(sub) => checked_value(sub, value.clone(), &at),

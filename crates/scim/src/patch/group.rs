@@ -7,7 +7,7 @@ use crate::error::{Error, shown};
 use crate::filter::{CompareOp, Filter, Literal};
 use crate::path::{AttributePath, Path};
 use crate::resource::{MEMBERS_MAX, checked_value};
-use crate::schema::{Attribute, Mutability, ResourceType};
+use crate::schema::{Attribute, Definition, Mutability, ResourceType};
 
 /// A change of a group. A removal of who is no member, and an addition of who is one, change nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub enum GroupChange {
 }
 
 /// The changes that the operations ask for, in order. Neighbours of one kind become one change.
-pub fn group_changes(operations: &[Operation]) -> Result<Vec<GroupChange>, Error> {
+pub fn group_changes(operations: &[Operation<'_>]) -> Result<Vec<GroupChange>, Error> {
     let mut changes = Changes { list: Vec::new(), members: 0 };
     for operation in operations {
         match &operation.path {
@@ -64,7 +64,7 @@ impl Changes {
     }
 }
 
-fn without_path(changes: &mut Changes, operation: &Operation) -> Result<(), Error> {
+fn without_path(changes: &mut Changes, operation: &Operation<'_>) -> Result<(), Error> {
     if operation.op == Op::Remove {
         return Err(Error::no_target("a remove operation needs a path"));
     }
@@ -72,7 +72,7 @@ fn without_path(changes: &mut Changes, operation: &Operation) -> Result<(), Erro
         return Err(Error::invalid_value("the value of an operation without a path must be an object"));
     };
     for (key, value) in members {
-        if let (Some(_), Value::Object(members)) = (ResourceType::Group.schema_by_urn(key), value) {
+        if let (Some(_), Value::Object(members)) = (Definition::from(ResourceType::Group).schema_by_urn(key), value) {
             for (key, value) in members {
                 change_named(changes, operation.op, key, value)?;
             }
@@ -84,7 +84,7 @@ fn without_path(changes: &mut Changes, operation: &Operation) -> Result<(), Erro
 }
 
 fn change_named(changes: &mut Changes, op: Op, key: &str, value: &Value) -> Result<(), Error> {
-    let Some(attribute) = ResourceType::Group.attribute(key) else {
+    let Some(attribute) = Definition::from(ResourceType::Group).attribute(key) else {
         return Err(Error::invalid_syntax(format!("the attribute {} is not known", shown(key))));
     };
     if attribute.mutability == Mutability::ReadOnly {
@@ -93,7 +93,7 @@ fn change_named(changes: &mut Changes, op: Op, key: &str, value: &Value) -> Resu
     change(changes, op, attribute, Some(value))
 }
 
-fn at_path(changes: &mut Changes, operation: &Operation, path: &Path) -> Result<(), Error> {
+fn at_path(changes: &mut Changes, operation: &Operation<'_>, path: &Path<'_>) -> Result<(), Error> {
     let AttributePath { attribute, sub_attribute, .. } = path.attribute;
     if attribute.mutability == Mutability::ReadOnly {
         return Err(Error::mutability(format!("{} cannot be changed by a client", attribute.name)));
@@ -115,7 +115,7 @@ fn at_path(changes: &mut Changes, operation: &Operation, path: &Path) -> Result<
 }
 
 /// The ids of `value eq "a" or value eq "b"`.
-fn filtered_ids(filter: &Filter) -> Option<Vec<String>> {
+fn filtered_ids(filter: &Filter<'_>) -> Option<Vec<String>> {
     match filter {
         Filter::Compare { path, op: CompareOp::Eq, value: Literal::String(id) } if path.leaf().name == "value" => {
             Some(vec![id.clone()])
@@ -137,11 +137,14 @@ fn change(changes: &mut Changes, op: Op, attribute: &Attribute, value: Option<&V
         return change_members(changes, op, value);
     }
     let text = match (op, value) {
+        (Op::Remove, _) if attribute.required => {
+            return Err(Error::mutability(format!("{} is required and cannot be removed", attribute.name)));
+        }
         (Op::Remove, _) => None,
         (Op::Add | Op::Replace, None) => {
             return Err(Error::invalid_value(format!("the operation on {} has no value", attribute.name)));
         }
-        (Op::Add | Op::Replace, Some(value)) => match checked_value(attribute, value.clone(), attribute.name)? {
+        (Op::Add | Op::Replace, Some(value)) => match checked_value(attribute, value.clone(), &attribute.name)? {
             Some(Value::String(text)) => Some(text),
             Some(_) | None => None,
         },

@@ -107,7 +107,7 @@ fn the_external_id_can_go_and_the_name_cannot() {
     );
     check(json!([{"op": "remove", "path": "externalId"}]), &[GroupChange::SetExternalId(None)]);
     check(json!([{"op": "replace", "path": "externalId", "value": null}]), &[GroupChange::SetExternalId(None)]);
-    refused(json!([{"op": "remove", "path": "displayName"}]), ScimType::InvalidValue);
+    refused(json!([{"op": "remove", "path": "displayName"}]), ScimType::Mutability);
     refused(json!([{"op": "replace", "path": "displayName", "value": " "}]), ScimType::InvalidValue);
     refused(json!([{"op": "replace", "path": "displayName", "value": 5}]), ScimType::InvalidValue);
     refused(json!([{"op": "replace", "path": "members[value eq \"u1\"].display", "value": "x"}]), ScimType::Mutability);

@@ -8,7 +8,7 @@ use crate::arbitrary::json_values;
 use crate::schema::{ENTERPRISE_USER_URN, ResourceType};
 use crate::{Error, Path, Resource, ScimType};
 
-fn ada() -> Resource {
+fn ada() -> Resource<'static> {
     let body = json!({
         "userName": "ada", "displayName": "Ada", "name": {"givenName": "Ada", "familyName": "L"},
         "emails": [{"type": "work", "value": "a@x", "primary": true}, {"type": "home", "value": "h@x"}],
@@ -17,7 +17,7 @@ fn ada() -> Resource {
     Resource::from_json(ResourceType::User, body).unwrap()
 }
 
-fn patched(operations: Value) -> Result<Resource, Error> {
+fn patched(operations: Value) -> Result<Resource<'static>, Error> {
     apply(&ada(), &parse(ResourceType::User, json!({"Operations": operations}))?)
 }
 
@@ -32,7 +32,7 @@ fn refused(operations: Value, scim_type: ScimType) {
     assert_eq!((error.status, error.scim_type), (400, Some(scim_type)), "{error}");
 }
 
-fn creating(op: Op, path: &str, value: Option<Value>) -> Operation {
+fn creating(op: Op, path: &str, value: Option<Value>) -> Operation<'static> {
     let path = Path::parse(ResourceType::User, path).unwrap();
     Operation { on_missing: OnMissing::Create, ..Operation::new(op, Some(path), value) }
 }
@@ -112,13 +112,26 @@ fn a_value_made_primary_takes_the_place_of_the_old() {
     let expect =
         json!([{"type": "work", "value": "a@x", "primary": false}, {"type": "home", "value": "h@x", "primary": true}]);
     check(json!([{"op": "add", "path": "emails[type eq \"home\"].primary", "value": true}]), "/emails", expect.clone());
-    check(
-        json!([{"op": "replace", "path": "emails[type eq \"home\"]", "value": {"primary": true}}]),
-        "/emails",
-        expect,
-    );
+    check(json!([{"op": "add", "path": "emails[type eq \"home\"]", "value": {"primary": true}}]), "/emails", expect);
     let added = json!([{"op": "add", "path": "emails", "value": [{"value": "n@x", "primary": true}]}]);
     check(added, "/emails/0/primary", json!(false));
+}
+
+#[test]
+fn what_a_filter_selects_is_replaced_and_not_merged() {
+    let value = json!({"value": "n@x", "type": "other"});
+    check(
+        json!([{"op": "replace", "path": "emails[type eq \"work\"]", "value": value}]),
+        "/emails",
+        json!([{"value": "n@x", "type": "other"}, {"type": "home", "value": "h@x"}]),
+    );
+}
+
+#[test]
+fn a_password_is_thrown_away() {
+    check(json!([{"op": "replace", "path": "password", "value": "hunter2"}]), "/password", Value::Null);
+    check(json!([{"op": "add", "value": {"password": "hunter2"}}]), "/password", Value::Null);
+    check(json!([{"op": "remove", "path": "password"}]), "/password", Value::Null);
 }
 
 #[test]
@@ -211,7 +224,10 @@ fn what_cannot_be_changed_is_refused() {
     refused(json!([{"op": "replace", "path": "meta.created", "value": "x"}]), ScimType::Mutability);
     let manager_name = format!("{ENTERPRISE_USER_URN}:manager.displayName");
     refused(json!([{"op": "add", "path": manager_name, "value": "x"}]), ScimType::Mutability);
-    refused(json!([{"op": "remove", "path": "userName"}]), ScimType::InvalidValue);
+    refused(json!([{"op": "remove", "path": "userName"}]), ScimType::Mutability);
+    refused(json!([{"op": "replace", "path": "userName", "value": null}]), ScimType::InvalidValue);
+    refused(json!([{"op": "replace", "path": "groups", "value": []}]), ScimType::Mutability);
+    refused(json!([{"op": "replace", "path": "password", "value": 1}]), ScimType::InvalidValue);
     refused(json!([{"op": "replace", "path": "userName", "value": ""}]), ScimType::InvalidValue);
     refused(json!([{"op": "replace", "path": "active", "value": "False"}]), ScimType::InvalidValue);
     refused(json!([{"op": "replace", "path": "title"}]), ScimType::InvalidValue);

@@ -22,7 +22,7 @@ pub(crate) fn checked_value(attribute: &Attribute, value: Value, at: &str) -> Re
 fn checked_elements(attribute: &Attribute, elements: Vec<Value>, at: &str) -> Result<Option<Value>, Error> {
     let limit = if attribute.name == "members" { MEMBERS_MAX } else { VALUES_MAX };
     if elements.len() > limit {
-        return Err(Error::payload_too_large(format!("{at} has more than {limit} values")));
+        return Err(too_many_values(attribute, at, limit));
     }
     let mut checked = Vec::with_capacity(elements.len());
     for (index, element) in elements.into_iter().enumerate() {
@@ -41,7 +41,8 @@ pub(crate) fn checked_element(attribute: &Attribute, value: Value, at: &str) -> 
             return Ok(Some(value));
         }
         (Kind::Boolean, Value::Bool(_)) => return Ok(Some(value)),
-        (Kind::Decimal, Value::Number(_)) => return Ok(Some(value)),
+        (Kind::Decimal, Value::Number(number)) if is_exact(number) => return Ok(Some(value)),
+        (Kind::Decimal, Value::Number(_)) => "a number that 64 bits can hold exactly",
         (Kind::Integer, Value::Number(number)) if number.is_i64() => return Ok(Some(value)),
         (Kind::Complex, _) => "an object",
         (Kind::Boolean, _) => "true or false",
@@ -50,6 +51,12 @@ pub(crate) fn checked_element(attribute: &Attribute, value: Value, at: &str) -> 
         (Kind::String | Kind::Reference | Kind::Binary | Kind::DateTime, _) => "text",
     };
     Err(wrong_type(at, expected, &value))
+}
+
+/// Whether a whole number keeps its value as a double, which is what numbers are stored as. 2^53 is the last without a gap below it.
+fn is_exact(number: &serde_json::Number) -> bool {
+    let magnitude = number.as_i64().map(i64::unsigned_abs).or_else(|| number.as_u64());
+    magnitude.is_none_or(|magnitude| magnitude <= 1 << 53)
 }
 
 fn checked_object(attribute: &Attribute, value: Value, at: &str) -> Result<Option<Value>, Error> {
@@ -63,20 +70,26 @@ fn checked_object(attribute: &Attribute, value: Value, at: &str) -> Result<Optio
             continue;
         }
         if let Some(value) = checked_value(sub, value, &format!("{at}.{}", sub.name))? {
-            found.insert(sub.name, value);
+            found.insert(sub.name.as_ref(), value);
         }
     }
-    let missing = |sub: &&Attribute| sub.required && !found.contains_key(sub.name);
+    let missing = |sub: &&Attribute| sub.required && !found.contains_key(&*sub.name);
     if let Some(sub) = attribute.sub_attributes.iter().find(missing) {
         return Err(Error::invalid_value(format!("{at}.{} is required", sub.name)));
     }
-    let ordered = in_schema_order(found, attribute.sub_attributes);
+    let ordered = in_schema_order(found, &attribute.sub_attributes);
     Ok((!ordered.is_empty()).then_some(Value::Object(ordered)))
+}
+
+/// A group can be sent in parts; no other list has a reason to be so long.
+fn too_many_values(attribute: &Attribute, at: &str, limit: usize) -> Error {
+    let detail = format!("{at} has more than {limit} values");
+    if attribute.name == "members" { Error::payload_too_large(detail) } else { Error::invalid_value(detail) }
 }
 
 fn check_text(text: &str, at: &str) -> Result<(), Error> {
     if text.len() > STRING_LENGTH_MAX {
-        return Err(Error::payload_too_large(format!("{at} is longer than {STRING_LENGTH_MAX} bytes")));
+        return Err(Error::invalid_value(format!("{at} is longer than {STRING_LENGTH_MAX} bytes")));
     }
     // A database's text cannot hold it, and no name needs it.
     if text.contains('\0') {

@@ -7,7 +7,9 @@ use time::macros::datetime;
 use super::{Meta, Resource, STRING_LENGTH_MAX, VALUES_MAX};
 use crate::ScimType;
 use crate::arbitrary::json_values;
-use crate::schema::{ENTERPRISE_USER_URN, ResourceType, USER_URN};
+use crate::schema::{
+    ENTERPRISE_USER_URN, ResourceType, Schemas, USER_ATTRIBUTE_URN, USER_URN, UserAttribute, UserAttributeKind,
+};
 use serde_json::Value;
 
 fn check(body: Value, expect: Value) {
@@ -51,8 +53,40 @@ fn unknown_names_are_refused_by_name() {
     refused(json!({"userName": "ada", "shoeSize": 5}), ScimType::InvalidSyntax, "shoeSize");
     refused(json!({"userName": "ada", "name": {"nick": "A"}}), ScimType::InvalidSyntax, "name.nick");
     refused(json!({"userName": "ada", "urn:example:x": {}}), ScimType::InvalidSyntax, "urn:example:x");
-    refused(json!({"userName": "ada", "password": "x"}), ScimType::InvalidSyntax, "password");
     refused(json!([]), ScimType::InvalidSyntax, "object");
+}
+
+#[test]
+fn a_password_is_thrown_away_after_it_was_looked_at() {
+    check(json!({"userName": "ada", "password": "x"}), json!({"userName": "ada"}));
+    refused(json!({"userName": "ada", "password": 1}), ScimType::InvalidValue, "password must be text");
+}
+
+#[test]
+fn attributes_that_a_service_adds_are_checked_like_any_other() {
+    let own = [("shoeSize", UserAttributeKind::Number), ("skills", UserAttributeKind::StringList)];
+    let schemas =
+        Schemas::new(own.map(|(name, kind)| UserAttribute { name: name.to_owned(), kind, description: String::new() }));
+    let read = |attributes: Value| {
+        let body = json!({"userName": "ada", USER_ATTRIBUTE_URN: attributes});
+        Resource::from_json(schemas.of(ResourceType::User), body)
+    };
+    let resource = read(json!({"SHOESIZE": 42.5, "skills": ["a", "b"]})).unwrap();
+    assert_eq!(resource.get(USER_ATTRIBUTE_URN), Some(&json!({"shoeSize": 42.5, "skills": ["a", "b"]})));
+    for (attributes, word) in [
+        (json!({"shoeSize": "42"}), "a number"),
+        (json!({"shoeSize": [42]}), "a number"),
+        (json!({"shoeSize": 9_007_199_254_740_993_u64}), "exactly"),
+        (json!({"skills": "a"}), "an array"),
+        (json!({"skills": [1]}), "text"),
+        (json!({"hat": 1}), "not known"),
+    ] {
+        let error = read(attributes).unwrap_err();
+        assert!(error.status == 400 && error.detail.contains(word), "{error}");
+    }
+    assert!(read(json!({"shoeSize": -9_007_199_254_740_992_i64})).is_ok());
+    let body = json!({"userName": "ada", USER_ATTRIBUTE_URN: {"shoeSize": 42}});
+    assert!(Resource::from_json(ResourceType::User, body).is_err(), "another service does not know it");
 }
 
 #[test]
@@ -88,8 +122,8 @@ fn limits_hold_on_both_sides() {
     let status = |body: Value| Resource::from_json(ResourceType::User, body).err().map(|error| error.status);
     let emails = |count: usize| json!({"userName": "a", "emails": vec![json!({"value": "x"}); count]});
     let title = |length: usize| json!({"userName": "a", "title": "x".repeat(length)});
-    assert_eq!((status(emails(VALUES_MAX)), status(emails(VALUES_MAX + 1))), (None, Some(413)));
-    assert_eq!((status(title(STRING_LENGTH_MAX)), status(title(STRING_LENGTH_MAX + 1))), (None, Some(413)));
+    assert_eq!((status(emails(VALUES_MAX)), status(emails(VALUES_MAX + 1))), (None, Some(400)));
+    assert_eq!((status(title(STRING_LENGTH_MAX)), status(title(STRING_LENGTH_MAX + 1))), (None, Some(400)));
 }
 
 #[test]

@@ -1,9 +1,8 @@
 //! `/ServiceProviderConfig`, `/ResourceTypes` and `/Schemas` (RFC 7644 section 4).
 //!
-//! They tell nothing of a tenant, and still obey its provisioning state: a directory that is off learns so by
-//! whatever it asks first.
+//! They obey the tenant's provisioning state: a directory that is off learns so by whatever it asks first.
 
-use axum::response::Response;
+use axum::{extract::State, response::Response};
 use http::StatusCode;
 use scim::{Error, ResourceType, discovery};
 use serde_json::Value;
@@ -12,7 +11,7 @@ use super::{
     answer,
     request::{Id, Query},
 };
-use crate::{base::Base, error::Refusal, identity::Directory};
+use crate::{Facade, base::Base, error::Refusal, identity::Directory};
 
 pub(crate) async fn service_provider_config(
     directory: Directory,
@@ -22,25 +21,46 @@ pub(crate) async fn service_provider_config(
     answered(&directory, &query, Some(discovery::service_provider_config(base.as_str()))).await
 }
 
-pub(crate) async fn resource_types(directory: Directory, base: Base, query: Query) -> Result<Response, Refusal> {
-    answered(&directory, &query, Some(discovery::resource_types(base.as_str()))).await
+pub(crate) async fn resource_types(
+    State(facade): State<Facade>,
+    directory: Directory,
+    base: Base,
+    query: Query,
+) -> Result<Response, Refusal> {
+    let schemas = facade.schemas().of(&directory).await?;
+    answered(&directory, &query, Some(discovery::resource_types(&schemas, base.as_str()))).await
 }
 
 pub(crate) async fn resource_type(
+    State(facade): State<Facade>,
     directory: Directory,
     base: Base,
     Id(name): Id,
     query: Query,
 ) -> Result<Response, Refusal> {
-    answered(&directory, &query, discovery::resource_type(base.as_str(), &name)).await
+    let schemas = facade.schemas().of(&directory).await?;
+    answered(&directory, &query, discovery::resource_type(&schemas, base.as_str(), &name)).await
 }
 
-pub(crate) async fn schemas(directory: Directory, base: Base, query: Query) -> Result<Response, Refusal> {
-    answered(&directory, &query, Some(discovery::schemas(base.as_str()))).await
+pub(crate) async fn schemas(
+    State(facade): State<Facade>,
+    directory: Directory,
+    base: Base,
+    query: Query,
+) -> Result<Response, Refusal> {
+    let schemas = facade.schemas().of(&directory).await?;
+    answered(&directory, &query, Some(discovery::schemas(&schemas, base.as_str()))).await
 }
 
-pub(crate) async fn schema(directory: Directory, base: Base, Id(urn): Id, query: Query) -> Result<Response, Refusal> {
-    answered(&directory, &query, discovery::schema(base.as_str(), &urn)).await
+pub(crate) async fn schema(
+    State(facade): State<Facade>,
+    directory: Directory,
+    base: Base,
+    Id(urn): Id,
+    query: Query,
+) -> Result<Response, Refusal> {
+    let schemas = facade.schemas().of(&directory).await?;
+    answered(&directory, &query, discovery::schema(&schemas, base.as_str(), &urn)).await
 }
 
 async fn answered(directory: &Directory, query: &Query, document: Option<Value>) -> Result<Response, Refusal> {

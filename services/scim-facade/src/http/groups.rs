@@ -9,7 +9,7 @@ use tonic::Status;
 
 use super::{
     answer,
-    list::{Answered, Listing},
+    list::{Answered, Listing, Slice},
     members::{Document, Members},
     operations,
     request::{Id, Json, Query, Search},
@@ -32,7 +32,7 @@ pub(crate) async fn create(
     Json(body): Json,
 ) -> Result<Response, Refusal> {
     let projection = query.projection(ResourceType::Group)?;
-    let Sent { group, member_ids } = sent(&facade, &directory, ResourceType::Group, body).await?.into();
+    let Sent { group, member_ids } = sent(&facade, &directory, ResourceType::Group.into(), body).await?.into();
     let members = if member_ids.is_empty() { Members::None } else { Members::Listed };
     let group = directory.create_group(group, member_ids).await.map_err(refused)?;
     let location = base.resource(ResourceType::Group, &group.id);
@@ -57,14 +57,13 @@ pub(crate) async fn get(
 
 pub(crate) async fn list(directory: Directory, base: Base, query: Query) -> Result<Response, Refusal> {
     let projection = query.projection(ResourceType::Group)?;
-    let listing = Listing::parse(ResourceType::Group, query.list())?;
-    let (page_size, page_token, skip) = (listing.page_size(), listing.page_token(), listing.skip());
-    let filter = listing.wire_filter()?;
-    let request = ListGroupsRequest { filter, page_size, page_token, skip, ..ListGroupsRequest::default() };
+    let Listing { filter, order, slice } = Listing::parse(ResourceType::Group.into(), query.list())?;
+    let (page_size, page_token, skip) = (slice.page_size(), slice.page_token(), slice.skip());
+    let request = ListGroupsRequest { filter, page_size, page_token, skip, order, ..ListGroupsRequest::default() };
     let ListGroupsResponse { groups, next_page_token, total_size } =
         directory.list_groups(request).await.map_err(refused)?;
     let answered = Answered { total: total_size, next_page_token };
-    Rendering { directory, base, projection }.groups(&listing, &answered, groups).await
+    Rendering { directory, base, projection }.list(&slice, &answered, Vec::new(), groups).await
 }
 
 /// As [`list`], with the parameters in the body.
@@ -82,7 +81,7 @@ pub(crate) async fn replace(
     Json(body): Json,
 ) -> Result<Response, Refusal> {
     let projection = query.projection(ResourceType::Group)?;
-    let sent: Sent = sent(&facade, &directory, ResourceType::Group, body).await?.into();
+    let sent: Sent = sent(&facade, &directory, ResourceType::Group.into(), body).await?.into();
     let members = if sent.member_ids.is_empty() { Members::None } else { Members::Listed };
     let group = change(&directory, id, &headers, sent.replacing()).await?;
     Rendering { directory, base, projection }.group(StatusCode::OK, group, members).await
@@ -97,7 +96,7 @@ pub(crate) async fn patch(
     headers: HeaderMap,
     Json(body): Json,
 ) -> Result<Response, Refusal> {
-    let operations = operations(&facade, &directory, ResourceType::Group, body).await?;
+    let operations = operations(&facade, &directory, ResourceType::Group.into(), body).await?;
     let changes = scim::patch::group_changes(&operations)?;
     // Without a change identity still says whether there is such a group, and whether it may be written now.
     let group = change(&directory, id, &headers, changes.into_iter().map(change_to_wire).collect()).await?;
@@ -131,17 +130,17 @@ fn refused(status: Status) -> Refusal {
 }
 
 /// How groups are answered to one request.
-struct Rendering {
-    directory: Directory,
-    base: Base,
-    projection: Projection,
+pub(crate) struct Rendering {
+    pub(crate) directory: Directory,
+    pub(crate) base: Base,
+    pub(crate) projection: Projection<'static>,
 }
 
 impl Rendering {
     async fn group(self, status: StatusCode, group: Group, members: Members) -> Result<Response, Refusal> {
         let version = Version(group.version);
         let (id, head) = self.head(group);
-        if !self.projection.includes_members() {
+        if !self.projection.includes("members") {
             return Ok(answer::resource(status, head, version));
         }
         let mut document = Document::default();
@@ -150,14 +149,27 @@ impl Rendering {
         Ok(answer::tagged(answer::with_body(status, body), version))
     }
 
-    async fn groups(self, listing: &Listing, answered: &Answered, groups: Vec<Group>) -> Result<Response, Refusal> {
-        if !self.projection.includes_members() {
-            let resources = groups.into_iter().map(|group| Value::Object(self.head(group).1)).collect();
-            return Ok(answer::json(StatusCode::OK, &Value::Object(listing.response(answered, resources))));
+    /// A list of groups, after what else was found.
+    pub(crate) async fn list(
+        self,
+        slice: &Slice,
+        answered: &Answered,
+        found: Vec<Value>,
+        groups: Vec<Group>,
+    ) -> Result<Response, Refusal> {
+        if !self.projection.includes("members") {
+            let groups = groups.into_iter().map(|group| Value::Object(self.head(group).1));
+            let resources = found.into_iter().chain(groups).collect();
+            return Ok(answer::json(StatusCode::OK, &Value::Object(slice.response(answered, resources))));
         }
         let mut document = Document::default();
-        document.begin_list(&listing.response_without_resources(answered, groups.len()));
-        for (at, group) in groups.into_iter().enumerate() {
+        document.begin_list(&slice.response_without_resources(answered, found.len() + groups.len()));
+        let groups_begin = found.len();
+        for (at, resource) in found.iter().enumerate() {
+            document.separate(at);
+            document.resource(resource);
+        }
+        for (at, group) in (groups_begin..).zip(groups) {
             let (id, head) = self.head(group);
             document.separate(at);
             document.group(id, &head, Members::Listed);

@@ -58,6 +58,11 @@ impl Document {
         }
     }
 
+    /// Adds a resource that is known whole.
+    pub(crate) fn resource(&mut self, resource: &Value) {
+        self.text.push_str(&resource.to_string());
+    }
+
     /// Adds a group, of which `head` is everything but the members.
     pub(crate) fn group(&mut self, id: String, head: &Map<String, Value>, members: Members) {
         self.open(head, "members");
@@ -81,7 +86,7 @@ impl Document {
         mut self,
         directory: Directory,
         base: Base,
-        projection: Projection,
+        projection: Projection<'static>,
     ) -> Result<Body, Status> {
         self.pieces.push_back(Piece::Text(self.text));
         let mut writer = Writer { directory, base, projection, pieces: self.pieces, open: None, has_read: false };
@@ -125,7 +130,7 @@ struct CutOff;
 struct Writer {
     directory: Directory,
     base: Base,
-    projection: Projection,
+    projection: Projection<'static>,
     pieces: VecDeque<Piece>,
     open: Option<Open>,
     /// Whether a page of members was read.

@@ -1,38 +1,40 @@
 //! The handlers: parse, act, render. One file for each resource.
 
 pub(crate) mod answer;
+pub(crate) mod bulk;
 pub(crate) mod discovery;
 pub(crate) mod groups;
 mod list;
 mod members;
 pub(crate) mod request;
+pub(crate) mod root;
 pub(crate) mod users;
 
-use scim::{Resource, ResourceType, patch::Operation};
+use scim::{Definition, Resource, patch::Operation};
 use serde_json::Value;
 
 use crate::{Facade, error::Refusal, identity::Directory};
 
 /// The resource of a POST or PUT, through the dialect and the engine.
-async fn sent(
+async fn sent<'s>(
     facade: &Facade,
     directory: &Directory,
-    resource_type: ResourceType,
+    definition: Definition<'s>,
     body: Value,
-) -> Result<Resource, Refusal> {
-    let (body, dropped) = scim_entra::resource(resource_type, body)?;
-    facade.dropped().mention(directory.principal().tenant, resource_type, dropped).await;
-    Ok(Resource::from_json(resource_type, body)?)
+) -> Result<Resource<'s>, Refusal> {
+    let (body, dropped) = scim_entra::resource(definition, body)?;
+    facade.dropped().mention(directory.principal().tenant, definition.resource_type(), dropped).await;
+    Ok(Resource::from_json(definition, body)?)
 }
 
 /// The operations of a PATCH, through the dialect.
-async fn operations(
+async fn operations<'s>(
     facade: &Facade,
     directory: &Directory,
-    resource_type: ResourceType,
+    definition: Definition<'s>,
     body: Value,
-) -> Result<Vec<Operation>, Refusal> {
-    let (operations, dropped) = scim_entra::patch(resource_type, body)?;
-    facade.dropped().mention(directory.principal().tenant, resource_type, dropped).await;
+) -> Result<Vec<Operation<'s>>, Refusal> {
+    let (operations, dropped) = scim_entra::patch(definition, body)?;
+    facade.dropped().mention(directory.principal().tenant, definition.resource_type(), dropped).await;
     Ok(operations)
 }

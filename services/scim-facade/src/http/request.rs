@@ -13,7 +13,7 @@ use http::{
     request::Parts,
 };
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use scim::{Error, Projection, ResourceType};
+use scim::{Definition, Error, Projection};
 use scim_entra::ListQuery;
 use serde_json::{Map, Value};
 
@@ -105,9 +105,14 @@ pub(crate) struct Query(ListQuery);
 
 impl Query {
     /// Which attributes the answer shall hold.
-    pub(crate) fn projection(&self, resource_type: ResourceType) -> Result<Projection, Error> {
+    pub(crate) fn projection<'s>(&self, definition: impl Into<Definition<'s>>) -> Result<Projection<'s>, Error> {
         let ListQuery { attributes, excluded_attributes, .. } = &self.0;
-        Projection::from_query(resource_type, attributes.as_deref(), excluded_attributes.as_deref())
+        Projection::from_query(definition, attributes.as_deref(), excluded_attributes.as_deref())
+    }
+
+    /// Those of a request whose answer nobody reads.
+    pub(crate) fn id_alone() -> Self {
+        Self(ListQuery { attributes: Some("id".to_owned()), ..ListQuery::default() })
     }
 
     /// All of them.
@@ -132,7 +137,6 @@ impl FromRequest<Facade> for Search {
     }
 }
 
-/// Sorting is not offered, as `/ServiceProviderConfig` says, so its parameters are passed over (RFC 7644 section 3.4.2.3).
 fn searched(body: &Map<String, Value>) -> Result<ListQuery, Error> {
     let value = |name: &str| {
         let found = body.iter().find(|(member, _)| member.eq_ignore_ascii_case(name)).map(|(_, value)| value);
@@ -165,6 +169,8 @@ fn searched(body: &Map<String, Value>) -> Result<ListQuery, Error> {
         cursor: text("cursor")?,
         attributes: names("attributes")?,
         excluded_attributes: names("excludedAttributes")?,
+        sort_by: text("sortBy")?,
+        sort_order: text("sortOrder")?,
     })
 }
 

@@ -4,9 +4,12 @@
 //! SCIM name.
 
 use scim::{
-    AttributePath, ResourceType,
-    schema::{Attribute, COMMON},
+    AttributePath, Definition, ResourceType,
+    schema::{Attribute, USER_ATTRIBUTE_URN},
 };
+
+/// The field of what a tenant defined by itself.
+pub(crate) const USER_ATTRIBUTES: &str = "user_attributes";
 
 /// Where an attribute stands in the proto.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,11 +36,14 @@ impl Field {
 }
 
 /// The field of an attribute, unless the proto has none.
-pub(crate) fn of(resource_type: ResourceType, path: &AttributePath) -> Option<Field> {
-    match resource_type {
-        ResourceType::User if path.extension.is_some() => enterprise_field(path),
-        ResourceType::User => common_field(path).or_else(|| user_field(path)),
-        ResourceType::Group => common_field(path).or_else(|| group_field(path)),
+pub(crate) fn of(resource_type: ResourceType, path: &AttributePath<'_>) -> Option<Field> {
+    match (resource_type, path.extension) {
+        (ResourceType::User, Some(extension)) if extension.id == USER_ATTRIBUTE_URN => {
+            Some(Field::single(format!("{USER_ATTRIBUTES}.{}", path.attribute.name)))
+        }
+        (ResourceType::User, Some(_)) => enterprise_field(path),
+        (ResourceType::User, None) => common_field(path).or_else(|| user_field(path)),
+        (ResourceType::Group, _) => common_field(path).or_else(|| group_field(path)),
     }
 }
 
@@ -46,13 +52,16 @@ pub(crate) fn attribute_name(resource_type: ResourceType, field: &str) -> String
     if resource_type == ResourceType::Group && matches!(field, "member_ids" | "changes" | "user_ids") {
         return "members".to_owned();
     }
-    let known = paths(resource_type).find(|path| of(resource_type, path).is_some_and(|at| at.path() == field));
+    if let Some(name) = field.strip_prefix(USER_ATTRIBUTES).and_then(|rest| rest.strip_prefix('.')) {
+        return format!("{USER_ATTRIBUTE_URN}:{name}");
+    }
+    let known = paths(resource_type.into()).find(|path| of(resource_type, path).is_some_and(|at| at.path() == field));
     known.map_or_else(|| field.to_owned(), |path| path.to_string())
 }
 
-fn common_field(path: &AttributePath) -> Option<Field> {
-    let sub_attribute = path.sub_attribute.map(|sub| sub.name);
-    match (path.attribute.name, sub_attribute) {
+fn common_field(path: &AttributePath<'_>) -> Option<Field> {
+    let sub_attribute = path.sub_attribute.map(|sub| sub.name.as_ref());
+    match (path.attribute.name.as_ref(), sub_attribute) {
         ("id", None) => Some(Field::single("id")),
         ("externalId", None) => Some(Field::single("external_id")),
         ("displayName", None) => Some(Field::single("display_name")),
@@ -62,12 +71,15 @@ fn common_field(path: &AttributePath) -> Option<Field> {
     }
 }
 
-fn user_field(path: &AttributePath) -> Option<Field> {
+fn user_field(path: &AttributePath<'_>) -> Option<Field> {
     let attribute = path.attribute;
-    let sub_attribute = path.sub_attribute.map(|sub| snake_case(sub.name));
-    match (attribute.name, sub_attribute) {
+    let sub_attribute = path.sub_attribute.map(|sub| snake_case(&sub.name));
+    match (attribute.name.as_ref(), sub_attribute) {
         ("schemas" | "meta" | "id" | "externalId" | "displayName", _) => None,
         ("userName", _) => Some(Field::single("user_name")),
+        // It is kept nowhere.
+        ("password", _) => None,
+        ("groups", sub_attribute) => related("groups", "group_id", sub_attribute.as_deref()),
         // An administrator's suspension is no part of what SCIM reads (rule R23).
         ("active", _) => Some(Field::single("provisioned_active")),
         (name, sub_attribute) if attribute.multi_valued => {
@@ -78,8 +90,8 @@ fn user_field(path: &AttributePath) -> Option<Field> {
     }
 }
 
-fn enterprise_field(path: &AttributePath) -> Option<Field> {
-    let name = match (path.attribute.name, path.sub_attribute.map(|sub| sub.name)) {
+fn enterprise_field(path: &AttributePath<'_>) -> Option<Field> {
+    let name = match (path.attribute.name.as_ref(), path.sub_attribute.map(|sub| sub.name.as_ref())) {
         ("manager", Some("value") | None) => "manager_id".to_owned(),
         ("manager", Some("displayName")) => "manager_display_name".to_owned(),
         // The address of the manager follows from the id and is not kept.
@@ -89,25 +101,33 @@ fn enterprise_field(path: &AttributePath) -> Option<Field> {
     Some(Field::single(format!("profile.enterprise.{name}")))
 }
 
-fn group_field(path: &AttributePath) -> Option<Field> {
-    let element = |name: &str| Some(Field { list: Some("members".to_owned()), name: name.to_owned() });
-    match (path.attribute.name, path.sub_attribute.map(|sub| sub.name)) {
-        ("members", None) => element(""),
-        ("members", Some("value")) => element("user_id"),
-        ("members", Some("display")) => element("display_name"),
+fn group_field(path: &AttributePath<'_>) -> Option<Field> {
+    match (path.attribute.name.as_ref(), path.sub_attribute.map(|sub| sub.name.as_ref())) {
+        ("members", sub_attribute) => related("members", "user_id", sub_attribute),
         (_, _) => None,
     }
 }
 
+/// A list of other resources.
+fn related(list: &str, id: &str, sub_attribute: Option<&str>) -> Option<Field> {
+    let name = match sub_attribute {
+        None => "",
+        Some("value") => id,
+        Some("display") => "display_name",
+        // The type is always the same, and the address follows from the id.
+        Some(_) => return None,
+    };
+    Some(Field { list: Some(list.to_owned()), name: name.to_owned() })
+}
+
 /// Every path of a resource type; sub-attributes before the attribute that they belong to, so that the narrower name
 /// is found first.
-fn paths(resource_type: ResourceType) -> impl Iterator<Item = AttributePath> {
-    let core = resource_type.schema().attributes.iter().chain(COMMON).map(|attribute| (None, attribute));
-    let extensions = resource_type
+fn paths(definition: Definition<'_>) -> impl Iterator<Item = AttributePath<'_>> {
+    let core = definition.attributes().map(|attribute| (None, attribute));
+    let extensions = definition
         .extensions()
-        .iter()
-        .flat_map(|schema| schema.attributes.iter().map(|attribute| (Some(*schema), attribute)));
-    core.chain(extensions).flat_map(|(extension, attribute): (_, &'static Attribute)| {
+        .flat_map(|schema| schema.attributes.iter().map(move |attribute| (Some(schema), attribute)));
+    core.chain(extensions).flat_map(|(extension, attribute): (_, &Attribute)| {
         let subs = attribute.sub_attributes.iter().map(Some).chain([None]);
         subs.map(move |sub_attribute| AttributePath { extension, attribute, sub_attribute })
     })
@@ -148,6 +168,7 @@ mod tests {
         check(ResourceType::User, &format!("{ENTERPRISE}:costCenter"), "profile.enterprise.cost_center");
         check(ResourceType::User, &format!("{ENTERPRISE}:manager.value"), "profile.enterprise.manager_id");
         check(ResourceType::User, "meta.created", "create_time");
+        check(ResourceType::User, "groups.value", "groups.group_id");
         check(ResourceType::Group, "displayName", "display_name");
         check(ResourceType::Group, "members.value", "members.user_id");
         check(ResourceType::Group, "meta.lastModified", "update_time");
@@ -156,6 +177,8 @@ mod tests {
     #[test]
     fn what_is_no_attribute_keeps_its_name() {
         assert_eq!(attribute_name(ResourceType::User, "page_token"), "page_token");
+        let own = format!("{USER_ATTRIBUTE_URN}:shoeSize");
+        assert_eq!(attribute_name(ResourceType::User, "user_attributes.shoeSize"), own);
         assert_eq!(attribute_name(ResourceType::Group, "member_ids"), "members");
     }
 
@@ -174,7 +197,7 @@ mod tests {
                 true
             })
         };
-        for path in paths(ResourceType::User) {
+        for path in paths(ResourceType::User.into()) {
             if let Some(field) = of(ResourceType::User, &path)
                 && !path.attribute.is_complex() | path.sub_attribute.is_some()
             {

@@ -1,67 +1,68 @@
-//! Filters, from SCIM's tree to the proto's.
+//! Filters and orders, from SCIM's trees to the proto's.
 //!
-//! Nothing is decided here about what can be answered: identity says so, by the field's name. Only an attribute for
-//! which the proto has no field at all is refused at once.
+//! Nothing is decided here about what can be answered: identity says so, by the field's name. What is the same for every resource, such as
+//! `meta.resourceType`, is no field of the proto; a comparison with it is decided here.
 
-pub(crate) use proto::identity::v1::Filter as Wire;
 use proto::identity::v1::{Comparison, ElementMatch, FilterList, Operator, Value, filter::Kind, value};
+pub(crate) use proto::identity::v1::{Filter as WireFilter, Order as WireOrder};
 use scim::{
-    AttributePath, Error, Filter, ResourceType,
+    AttributePath, Definition, Error, Filter, ResourceType, Sort,
     filter::{CompareOp, Literal},
-    schema,
+    schema::{self, ENTERPRISE_USER_URN, USER_ATTRIBUTE_URN},
 };
+use serde_json::json;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{
-    field::{self, Field},
+    field::{self, Field, USER_ATTRIBUTES},
     time as wire_time,
 };
 
 /// The proto's form of a filter.
-pub(crate) fn to_wire(resource_type: ResourceType, filter: &Filter) -> Result<Wire, Error> {
-    Scope { resource_type, within_element: false }.filter(filter)
+pub(crate) fn to_wire(definition: Definition<'_>, filter: &Filter<'_>) -> Result<WireFilter, Error> {
+    Scope { definition, within: None }.filter(filter)
 }
 
-/// The term of an `and` that by itself leaves at most one user, such as `userName eq "ada"`.
-///
-/// Old clients ask `id eq "1" and manager eq "2"`. No index answers the second term, and none is needed where the
-/// first leaves so little.
-pub(crate) fn unique_term(filter: &Filter) -> Option<&Filter> {
-    let Filter::And(terms) = filter else { return None };
-    let is_unique = |path: &AttributePath| path.is_core("id", None) || path.is_core("userName", None);
-    terms.iter().find(|term| match term {
-        Filter::Compare { path, op: CompareOp::Eq, value: Literal::String(_) } => is_unique(path),
-        Filter::Compare { .. }
-        | Filter::And(_)
-        | Filter::Or(_)
-        | Filter::Not(_)
-        | Filter::Present { .. }
-        | Filter::ValuePath { .. } => false,
-    })
+/// The proto's form of an order; none where every resource has the same value.
+pub(crate) fn order_to_wire(definition: Definition<'_>, sort: &Sort<'_>) -> Result<Option<WireOrder>, Error> {
+    let Sort { path, descending } = sort;
+    if constant(definition, path).is_some() {
+        return Ok(None);
+    }
+    match field::of(definition.resource_type(), path) {
+        Some(field) => Ok(Some(WireOrder { field: field.path(), descending: *descending })),
+        None => Err(Error::invalid_path(format!("a list cannot be ordered by {path}"))),
+    }
 }
 
-/// Where a filter stands: over a resource, or between the brackets after a list's name.
+/// Nobody.
+pub(crate) fn nothing() -> WireFilter {
+    not(wire(Kind::Present("id".to_owned())))
+}
+
+/// Where a filter stands: over a resource, or between the brackets after the name of a list.
 #[derive(Clone, Copy)]
-struct Scope {
-    resource_type: ResourceType,
-    within_element: bool,
+struct Scope<'d> {
+    definition: Definition<'d>,
+    /// The attribute whose brackets these are.
+    within: Option<&'d str>,
 }
 
-impl Scope {
-    fn filter(self, filter: &Filter) -> Result<Wire, Error> {
-        let filters = |terms: &[Filter]| -> Result<FilterList, Error> {
+impl Scope<'_> {
+    fn filter(self, filter: &Filter<'_>) -> Result<WireFilter, Error> {
+        let filters = |terms: &[Filter<'_>]| -> Result<FilterList, Error> {
             Ok(FilterList { filters: terms.iter().map(|term| self.filter(term)).collect::<Result<_, _>>()? })
         };
         match filter {
             Filter::And(terms) => Ok(wire(Kind::AllOf(filters(terms)?))),
             Filter::Or(terms) => Ok(wire(Kind::AnyOf(filters(terms)?))),
             Filter::Not(term) => Ok(not(self.filter(term)?)),
-            Filter::Present { path } => Ok(self.present(self.field(path)?)),
+            Filter::Present { path } => self.presence(path),
             Filter::Compare { path, op, value } => self.compare(path, *op, value),
             Filter::ValuePath { path, filter } => {
                 let Field { list, .. } = self.field(path)?;
-                let within = Self { within_element: list.is_some(), ..self };
-                let inner = within.filter(filter)?;
+                let within = list.as_ref().map(|_| path.attribute.name.as_ref());
+                let inner = Scope { definition: self.definition, within }.filter(filter)?;
                 Ok(match list {
                     Some(list) => element(list, inner),
                     // One complex value is its own and only element.
@@ -71,20 +72,41 @@ impl Scope {
         }
     }
 
-    fn field(self, path: &AttributePath) -> Result<Field, Error> {
-        field::of(self.resource_type, path).ok_or_else(|| unsupported(path))
+    fn field(self, path: &AttributePath<'_>) -> Result<Field, Error> {
+        let unsupported = || Error::invalid_filter(format!("{path} cannot be filtered by"));
+        field::of(self.definition.resource_type(), path).ok_or_else(unsupported)
     }
 
-    fn present(self, Field { list, name }: Field) -> Wire {
+    fn presence(self, path: &AttributePath<'_>) -> Result<WireFilter, Error> {
+        if path.attribute.name == "meta" || path.attribute.name == "schemas" {
+            return Ok(everything());
+        }
+        if constant(self.definition, path).is_some() {
+            return Ok(self.in_every_element(path));
+        }
+        Ok(self.present(self.field(path)?))
+    }
+
+    fn present(self, Field { list, name }: Field) -> WireFilter {
         match list {
             Some(list) if name.is_empty() => wire(Kind::Present(list)),
-            Some(list) if !self.within_element => element(list, wire(Kind::Present(name))),
+            Some(list) if self.within.is_none() => element(list, wire(Kind::Present(name))),
             Some(_) | None => wire(Kind::Present(name)),
         }
     }
 
-    fn compare(self, path: &AttributePath, op: CompareOp, literal: &Literal) -> Result<Wire, Error> {
-        let field = self.field(path)?;
+    /// What every element has: whether there is one, or within brackets, always.
+    fn in_every_element(self, path: &AttributePath<'_>) -> WireFilter {
+        let list = path.attribute.multi_valued.then(|| path.attribute.name.to_string());
+        match (list, self.within) {
+            (Some(list), None) => wire(Kind::Present(list)),
+            (Some(_), Some("members")) => wire(Kind::Present("user_id".to_owned())),
+            (Some(_), Some(_)) => wire(Kind::Present("group_id".to_owned())),
+            (None, _) => everything(),
+        }
+    }
+
+    fn compare(self, path: &AttributePath<'_>, op: CompareOp, literal: &Literal) -> Result<WireFilter, Error> {
         let operator = match op {
             CompareOp::Eq => Operator::Equal,
             // The opposite of "equal", for many values and for none (RFC 7644 section 3.4.2.2).
@@ -97,42 +119,99 @@ impl Scope {
             CompareOp::Lt => Operator::Less,
             CompareOp::Le => Operator::LessOrEqual,
         };
-        let kind = match literal {
-            Literal::Null => return Ok(not(self.present(field))),
-            Literal::String(text) if path.leaf().kind == schema::Kind::DateTime => value::Kind::Time(date(path, text)?),
-            Literal::String(text) => value::Kind::String(text.clone()),
-            Literal::Boolean(truth) => value::Kind::Boolean(*truth),
-            Literal::Number(number) => value::Kind::Number(number.as_f64().ok_or_else(|| unsupported(path))?),
-        };
-        let Field { list, name } = field;
-        let value = Some(Value { kind: Some(kind) });
+        if *literal == Literal::Null {
+            return Ok(not(self.presence(path)?));
+        }
+        if path.attribute.name == "schemas" {
+            return Ok(self.schemas(path, op, literal));
+        }
+        if let Some(value) = constant(self.definition, path) {
+            let holds = holds_for(path, op, literal, value);
+            return Ok(if holds { self.in_every_element(path) } else { not(everything_in(self.within)) });
+        }
+        let Field { list, name } = self.field(path)?;
+        let value = Some(Value { kind: Some(wire_value(path, literal)?) });
         let comparison = wire(Kind::Comparison(Comparison { field: name, operator: operator.into(), value }));
         Ok(match list {
-            Some(list) if !self.within_element => element(list, comparison),
+            Some(list) if self.within.is_none() => element(list, comparison),
             Some(_) | None => comparison,
         })
     }
+
+    /// Every resource has its core schema, and an extension where it has a value of it.
+    fn schemas(self, path: &AttributePath<'_>, op: CompareOp, literal: &Literal) -> WireFilter {
+        let named = self.definition.schemas().filter(|schema| holds_for(path, op, literal, schema.id));
+        let filters: Vec<WireFilter> = named
+            .map(|schema| match schema.id {
+                ENTERPRISE_USER_URN => wire(Kind::Present("profile.enterprise".to_owned())),
+                USER_ATTRIBUTE_URN => wire(Kind::Present(USER_ATTRIBUTES.to_owned())),
+                _ => everything(),
+            })
+            .collect();
+        if filters.is_empty() { nothing() } else { wire(Kind::AnyOf(FilterList { filters })) }
+    }
 }
 
-fn date(path: &AttributePath, text: &str) -> Result<pbjson_types::Timestamp, Error> {
-    let time = OffsetDateTime::parse(text, &Rfc3339);
-    time.map(wire_time::to_wire).map_err(|_| Error::invalid_filter(format!("{path} is compared with what is no date")))
+/// The value of an attribute that is the same for every resource, or every element of a list.
+fn constant(definition: Definition<'_>, path: &AttributePath<'_>) -> Option<&'static str> {
+    if path.extension.is_some() {
+        return None;
+    }
+    match (path.attribute.name.as_ref(), path.sub_attribute.map(|sub| sub.name.as_ref())) {
+        ("meta", Some("resourceType")) => Some(definition.resource_type().name()),
+        ("members", Some("type")) => Some(ResourceType::User.name()),
+        ("groups", Some("type")) => Some("direct"),
+        (_, _) => None,
+    }
 }
 
-fn wire(kind: Kind) -> Wire {
-    Wire { kind: Some(kind) }
+/// Whether the comparison holds for this value.
+fn holds_for(path: &AttributePath<'_>, op: CompareOp, value: &Literal, of: &str) -> bool {
+    let comparison = Filter::Compare { path: path.clone(), op, value: value.clone() };
+    match path.sub_attribute {
+        Some(sub) => comparison.matches_element(&json!({ &*sub.name: of })),
+        None => comparison.matches_element(&json!(of)),
+    }
 }
 
-fn not(filter: Wire) -> Wire {
+fn wire_value(path: &AttributePath<'_>, literal: &Literal) -> Result<value::Kind, Error> {
+    let unfit = || Error::invalid_filter(format!("{path} is compared with what it cannot be"));
+    match literal {
+        Literal::String(text) if path.leaf().kind == schema::Kind::DateTime => {
+            let time = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| unfit())?;
+            Ok(value::Kind::Time(wire_time::to_wire(time)))
+        }
+        Literal::String(text) => Ok(value::Kind::String(text.clone())),
+        Literal::Boolean(truth) => Ok(value::Kind::Boolean(*truth)),
+        Literal::Number(number) => number.as_f64().map(value::Kind::Number).ok_or_else(unfit),
+        Literal::Null => Err(unfit()),
+    }
+}
+
+fn everything() -> WireFilter {
+    everything_in(None)
+}
+
+/// What holds for every resource, or every element of a list of other resources.
+fn everything_in(within: Option<&str>) -> WireFilter {
+    let field = match within {
+        None => "id",
+        Some("members") => "user_id",
+        Some(_) => "group_id",
+    };
+    wire(Kind::Present(field.to_owned()))
+}
+
+fn wire(kind: Kind) -> WireFilter {
+    WireFilter { kind: Some(kind) }
+}
+
+fn not(filter: WireFilter) -> WireFilter {
     wire(Kind::Not(Box::new(filter)))
 }
 
-fn element(field: String, filter: Wire) -> Wire {
+fn element(field: String, filter: WireFilter) -> WireFilter {
     wire(Kind::Element(Box::new(ElementMatch { field, filter: Some(Box::new(filter)) })))
-}
-
-fn unsupported(path: &AttributePath) -> Error {
-    Error::invalid_filter(format!("{path} cannot be filtered by"))
 }
 
 #[cfg(test)]
@@ -140,7 +219,7 @@ mod tests {
     use super::*;
 
     /// The proto's tree in short.
-    fn shown(filter: &Wire) -> String {
+    fn shown(filter: &WireFilter) -> String {
         let list = |list: &FilterList| list.filters.iter().map(shown).collect::<Vec<_>>().join(", ");
         match filter.kind.as_ref().unwrap() {
             Kind::AllOf(filters) => format!("all({})", list(filters)),
@@ -163,7 +242,7 @@ mod tests {
 
     fn check(resource_type: ResourceType, filter: &str, expect: &str) {
         let filter = Filter::parse(resource_type, filter).unwrap();
-        assert_eq!(shown(&to_wire(resource_type, &filter).unwrap()), expect);
+        assert_eq!(shown(&to_wire(resource_type.into(), &filter).unwrap()), expect);
     }
 
     #[test]
@@ -218,21 +297,38 @@ mod tests {
     }
 
     #[test]
-    fn an_attribute_without_a_field_is_refused_by_name() {
-        let filter = Filter::parse(ResourceType::User, r#"meta.location eq "x""#).unwrap();
-        let error = to_wire(ResourceType::User, &filter).unwrap_err();
-        assert_eq!((error.status, error.detail.as_str()), (400, "meta.location cannot be filtered by"));
+    fn what_is_the_same_for_all_is_decided_here() {
+        check(ResourceType::User, r#"meta.resourceType eq "User""#, "present(id)");
+        check(ResourceType::User, r#"meta.resourceType ne "User""#, "not(present(id))");
+        check(ResourceType::Group, r#"meta.resourceType sw "U""#, "not(present(id))");
+        check(ResourceType::User, "meta pr and meta.resourceType pr", "all(present(id), present(id))");
+        check(ResourceType::Group, r#"members.type eq "user""#, "present(members)");
+        let inner = "members[all(present(user_id), user_id equal 1)]";
+        check(ResourceType::Group, r#"members[type eq "User" and value eq "1"]"#, inner);
+        check(ResourceType::User, r#"groups[type eq "indirect"]"#, "groups[not(present(group_id))]");
     }
 
     #[test]
-    fn one_term_can_leave_at_most_one_resource() {
-        let unique = |filter: &str| {
-            let filter = Filter::parse(ResourceType::User, &scim_entra::filter(ResourceType::User, filter)).unwrap();
-            unique_term(&filter).map(ToString::to_string)
-        };
-        assert_eq!(unique(r#"manager eq "2" and id eq "1""#).as_deref(), Some(r#"id eq "1""#));
-        assert_eq!(unique(r#"userName eq "a" and title pr"#).as_deref(), Some(r#"userName eq "a""#));
-        assert_eq!(unique(r#"id eq "1" or title pr"#), None);
-        assert_eq!(unique(r#"externalId eq "1" and title pr"#), None);
+    fn a_schema_is_there_where_a_value_of_it_is() {
+        let urn = |urn: &str| format!(r#"schemas eq "{urn}""#);
+        check(ResourceType::User, &urn(schema::USER_URN), "any(present(id))");
+        check(ResourceType::User, &urn(ENTERPRISE_USER_URN), "any(present(profile.enterprise))");
+        check(ResourceType::User, &urn("urn:x"), "not(present(id))");
+        check(ResourceType::Group, &urn(schema::USER_URN), "not(present(id))");
+        check(ResourceType::User, "schemas pr", "present(id)");
+    }
+
+    #[test]
+    fn attributes_of_a_tenants_own_are_fields_by_their_names() {
+        let own = |name: &str, kind| schema::UserAttribute { name: name.to_owned(), kind, description: String::new() };
+        let schemas = scim::Schemas::new([
+            own("shoeSize", schema::UserAttributeKind::Number),
+            own("skills", schema::UserAttributeKind::StringList),
+        ]);
+        let user = schemas.of(ResourceType::User);
+        let text = format!(r#"{USER_ATTRIBUTE_URN}:shoesize gt 40 and {USER_ATTRIBUTE_URN}:skills eq "rust""#);
+        let filter = Filter::parse(user, &text).unwrap();
+        let expect = "all(user_attributes.shoeSize greater 40, user_attributes.skills equal rust)";
+        assert_eq!(shown(&to_wire(user, &filter).unwrap()), expect);
     }
 }

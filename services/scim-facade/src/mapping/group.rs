@@ -19,8 +19,8 @@ pub(crate) struct Sent {
     pub(crate) member_ids: Vec<String>,
 }
 
-impl From<Resource> for Sent {
-    fn from(resource: Resource) -> Self {
+impl From<Resource<'_>> for Sent {
+    fn from(resource: Resource<'_>) -> Self {
         let mut object = resource.into_object();
         let group = Group {
             display_name: take_text(&mut object, "displayName").unwrap_or_default(),

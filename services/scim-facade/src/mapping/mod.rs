@@ -6,3 +6,4 @@ pub(crate) mod group;
 pub(crate) mod profile;
 pub(crate) mod time;
 pub(crate) mod user;
+pub(crate) mod user_attributes;

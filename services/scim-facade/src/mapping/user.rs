@@ -1,55 +1,67 @@
 //! Users, both ways.
 
 use ids::UserId;
-use proto::identity::v1::User;
-use scim::{Meta, Resource, ResourceType, schema::ENTERPRISE_USER_URN};
-use serde_json::{Map, Value};
+use proto::identity::v1::{MemberOf, User};
+use scim::{Definition, Meta, Resource, ResourceType, schema::ENTERPRISE_USER_URN};
+use serde_json::{Map, Value, json};
 
 use super::{
     profile::{self, put_flag, put_text, take_flag, take_text},
-    time,
+    time, user_attributes,
 };
 use crate::{base::Base, precondition::Version};
 
-/// The user that a directory sent, under the id that it has or is to get. A user is active unless the directory says
-/// otherwise.
-pub(crate) fn to_wire(id: String, resource: Resource) -> User {
+/// The user that a directory sent, under the id that it has or is to get. Where nothing is said of `active`, identity knows what that means: a new
+/// user is active, and one that is there keeps the access that it has or lacks.
+pub(crate) fn to_wire(id: String, resource: Resource<'_>) -> User {
     let mut object = resource.into_object();
     User {
         id,
         user_name: take_text(&mut object, "userName").unwrap_or_default(),
         external_id: take_text(&mut object, "externalId"),
         display_name: take_text(&mut object, "displayName"),
-        provisioned_active: Some(take_flag(&mut object, "active").unwrap_or(true)),
+        provisioned_active: take_flag(&mut object, "active"),
+        user_attributes: user_attributes::take(&mut object),
         profile: Some(profile::take(&mut object)),
         ..User::default()
     }
 }
 
 /// The attributes of a user. `active` is what the directory said; a suspension is an administrator's affair (rule R23).
-pub(crate) fn to_resource(user: User) -> Resource {
+pub(crate) fn to_resource(definition: Definition<'_>, user: User) -> Resource<'_> {
     let mut object = Map::new();
     object.insert("userName".to_owned(), Value::String(user.user_name));
     put_flag(&mut object, "active", user.provisioned_active);
     put_text(&mut object, "externalId", user.external_id);
     put_text(&mut object, "displayName", user.display_name);
     profile::put(&mut object, user.profile.unwrap_or_default());
-    Resource::from_trusted_object(ResourceType::User, object)
+    user_attributes::put(&mut object, user.user_attributes);
+    Resource::from_trusted_object(definition, object)
 }
 
 /// The whole answer.
-pub(crate) fn to_response(mut user: User, base: &Base) -> Map<String, Value> {
+pub(crate) fn to_response(definition: Definition<'_>, mut user: User, base: &Base) -> Map<String, Value> {
     let id = std::mem::take(&mut user.id);
+    let groups = std::mem::take(&mut user.groups);
     let version = Version(user.version).entity_tag();
     let (created, last_modified) =
         (time::from_wire(user.create_time.as_ref()), time::from_wire(user.update_time.as_ref()));
     let location = base.resource(ResourceType::User, &id);
     let meta = Meta { id: &id, created, last_modified, location: &location, version: Some(&version) };
-    let mut response = to_resource(user).to_response(&meta);
+    let mut response = to_resource(definition, user).to_response(&meta);
+    if !groups.is_empty() {
+        response.insert("groups".to_owned(), groups.into_iter().map(|group| member_of(group, base)).collect());
+    }
     if let Some(Value::Object(manager)) = response.get_mut(ENTERPRISE_USER_URN).and_then(|it| it.get_mut("manager")) {
         address(manager, base);
     }
     response
+}
+
+/// One element of `groups`.
+fn member_of(group: MemberOf, base: &Base) -> Value {
+    let location = base.resource(ResourceType::Group, &group.group_id);
+    json!({"value": group.group_id, "$ref": location, "display": group.display_name, "type": "direct"})
 }
 
 /// Adds where the manager is to be found. What a directory sends ahead of the user that it means may be no id; it has no address.
@@ -68,12 +80,16 @@ mod tests {
 
     use super::*;
 
-    fn resource(body: Value) -> Resource {
+    fn user() -> Definition<'static> {
+        ResourceType::User.into()
+    }
+
+    fn resource(body: Value) -> Resource<'static> {
         Resource::from_json(ResourceType::User, body).unwrap()
     }
 
-    fn there_and_back(resource: Resource) -> Resource {
-        to_resource(to_wire("u1".to_owned(), resource))
+    fn there_and_back(resource: Resource<'static>) -> Resource<'static> {
+        to_resource(user(), to_wire("u1".to_owned(), resource))
     }
 
     /// Any value of an attribute, made from its definition alone: an attribute that is added to the schema is covered
@@ -86,17 +102,19 @@ mod tests {
             Kind::Boolean => any::<bool>().prop_map(Value::Bool).boxed(),
             Kind::Decimal => any::<i32>().prop_map(Value::from).boxed(),
             Kind::Integer => any::<i64>().prop_map(Value::from).boxed(),
-            Kind::Complex => any_object(attribute.sub_attributes),
+            Kind::Complex => any_object(&attribute.sub_attributes),
         };
         if attribute.multi_valued { prop::collection::vec(one, 0..4).prop_map(Value::Array).boxed() } else { one }
     }
 
     fn any_object(attributes: &'static [Attribute]) -> BoxedStrategy<Value> {
-        let written = attributes.iter().filter(|attribute| attribute.mutability != Mutability::ReadOnly);
+        let written = attributes
+            .iter()
+            .filter(|attribute| !matches!(attribute.mutability, Mutability::ReadOnly | Mutability::WriteOnly));
         // The manager's address is not kept; `the_address_of_a_manager_is_not_kept` says so.
         let kept = written.filter(|attribute| attribute.name != "$ref");
         let members: Vec<_> = kept
-            .map(|attribute| prop::option::of(any_value(attribute)).prop_map(|value| (attribute.name, value)))
+            .map(|attribute| prop::option::of(any_value(attribute)).prop_map(|value| (attribute.name.as_ref(), value)))
             .collect();
         let present = |members: Vec<(&str, Option<Value>)>| {
             members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
@@ -104,12 +122,11 @@ mod tests {
         members.prop_map(move |members| Value::Object(present(members))).boxed()
     }
 
-    fn any_user() -> impl Strategy<Value = Resource> {
-        let schema = ResourceType::User.schema();
-        let extension = ResourceType::User.extensions()[0];
+    fn any_user() -> impl Strategy<Value = Resource<'static>> {
+        let extension = user().extension(ENTERPRISE_USER_URN).unwrap();
         let parts = (
-            any_object(schema.attributes),
-            any_object(extension.attributes),
+            any_object(&user().schema().attributes),
+            any_object(&extension.attributes),
             "[^\0]{0,8}",
             "[a-z]{1,8}",
             any::<bool>(),
@@ -131,16 +148,16 @@ mod tests {
     }
 
     #[test]
-    fn a_user_is_active_unless_the_directory_says_otherwise() {
+    fn silence_about_access_is_passed_on() {
         let active = |body: Value| to_wire(String::new(), resource(body)).provisioned_active;
-        assert_eq!(active(json!({"userName": "ada"})), Some(true));
+        assert_eq!(active(json!({"userName": "ada"})), None);
         assert_eq!(active(json!({"userName": "ada", "active": false})), Some(false));
     }
 
     #[test]
     fn r23_a_suspension_is_not_seen() {
         let user = User { provisioned_active: Some(true), suspended: true, active: false, ..User::default() };
-        assert_eq!(to_resource(user).get("active"), Some(&json!(true)));
+        assert_eq!(to_resource(ResourceType::User.into(), user).get("active"), Some(&json!(true)));
     }
 
     #[test]
@@ -157,7 +174,7 @@ mod tests {
         let id = UserId::generate().to_string();
         let answered = |manager: &str| {
             let body = json!({"userName": "ada", ENTERPRISE_USER_URN: {"manager": {"value": manager}}});
-            let response = to_response(to_wire("u1".to_owned(), resource(body)), &Base::new("https://h"));
+            let response = to_response(user(), to_wire("u1".to_owned(), resource(body)), &Base::new("https://h"));
             response[ENTERPRISE_USER_URN]["manager"].clone()
         };
         assert_eq!(answered(&id), json!({"value": id, "$ref": format!("https://h/api/scim/v2/Users/{id}")}));
@@ -180,6 +197,7 @@ mod tests {
             "meta": {"resourceType": "User", "created": "1970-01-01T00:00:00.001Z", "lastModified": "1970-01-01T00:00:01Z",
                 "location": "https://h/api/scim/v2/Users/u1", "version": "W/\"3\""},
         });
-        assert_eq!(Value::Object(to_response(user, &Base::new("https://h"))), expected);
+        let response = to_response(ResourceType::User.into(), user, &Base::new("https://h"));
+        assert_eq!(Value::Object(response), expected);
     }
 }

@@ -104,17 +104,8 @@ async fn a_method_that_an_endpoint_lacks_is_405_and_says_which_there_are() {
 #[tokio::test]
 async fn a_path_that_is_not_known_is_404() {
     let service = Service::new().await;
-    for path in [
-        "",
-        "/",
-        "/Nothing",
-        "/Users/x/y",
-        "/Me",
-        "//Nothing",
-        "/Schemas/urn:x",
-        "/ResourceTypes/Printer",
-        "/Users/%ff",
-    ] {
+    for path in ["/Nothing", "/Users/x/y", "/Me", "//Nothing", "/Schemas/urn:x", "/ResourceTypes/Printer", "/Users/%ff"]
+    {
         service.get(path).await.refused(404);
     }
 }

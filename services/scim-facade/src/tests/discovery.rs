@@ -13,9 +13,12 @@ use super::{
 async fn discovery_answers_what_the_engine_works_by() {
     let service = Service::new().await;
     assert_eq!(service.get("/ServiceProviderConfig").await.json(), scim::discovery::service_provider_config(BASE));
-    assert_eq!(service.get("/ResourceTypes").await.json(), scim::discovery::resource_types(BASE));
+    assert_eq!(
+        service.get("/ResourceTypes").await.json(),
+        scim::discovery::resource_types(scim::Schemas::standard(), BASE)
+    );
     assert_eq!(service.get("/ResourceTypes/User").await.json()["endpoint"], "/Users");
-    assert_eq!(service.get("/Schemas").await.json(), scim::discovery::schemas(BASE));
+    assert_eq!(service.get("/Schemas").await.json(), scim::discovery::schemas(scim::Schemas::standard(), BASE));
     let schema = service.get("/Schemas/urn:ietf:params:scim:schemas:core:2.0:Group").await.json();
     assert_eq!(schema["meta"]["location"], format!("{BASE}/Schemas/urn:ietf:params:scim:schemas:core:2.0:Group"));
 }

@@ -10,15 +10,17 @@ use pbjson_types::Empty;
 use proto::{
     Channel,
     identity::v1::{
-        ChangeGroupRequest, CreateGroupRequest, CreateTenantRequest, CreateUserRequest, DeleteGroupRequest,
-        DeleteUserRequest, ErrorReason, Filter, GetGroupRequest, GetTenantRequest, GetUserRequest, Group, GroupChange,
-        ListGroupsRequest, ListGroupsResponse, ListMembersRequest, ListMembersResponse, ListTenantsRequest,
-        ListTenantsResponse, ListUsersRequest, ListUsersResponse, Member, ProvisioningState, ReplaceUserRequest,
-        RestoreUserRequest, SetProvisioningStateRequest, SuspendUserRequest, Tenant, User,
+        ChangeGroupRequest, CreateGroupRequest, CreateTenantRequest, CreateUserAttributeRequest, CreateUserRequest,
+        DeleteGroupRequest, DeleteUserAttributeRequest, DeleteUserRequest, ErrorReason, Filter, GetGroupRequest,
+        GetTenantRequest, GetUserRequest, Group, GroupChange, ListGroupsRequest, ListGroupsResponse,
+        ListMembersRequest, ListMembersResponse, ListTenantsRequest, ListTenantsResponse, ListUserAttributesRequest,
+        ListUserAttributesResponse, ListUsersRequest, ListUsersResponse, Member, ProvisioningState, ReplaceUserRequest,
+        RestoreUserRequest, SetProvisioningStateRequest, SuspendUserRequest, Tenant, User, UserAttribute,
         filter::Kind,
         group_change::Kind as Change,
         group_service_server::{GroupService, GroupServiceServer},
         tenant_service_server::{TenantService, TenantServiceServer},
+        user_attribute_service_server::{UserAttributeService, UserAttributeServiceServer},
         user_service_server::{UserService, UserServiceServer},
         value,
     },
@@ -50,6 +52,7 @@ pub(super) struct Directory {
     pub(super) state: ProvisioningState,
     pub(super) users: BTreeMap<String, User>,
     pub(super) groups: BTreeMap<String, (Group, BTreeSet<String>)>,
+    pub(super) user_attributes: Vec<UserAttribute>,
     /// How often each method was called.
     pub(super) calls: HashMap<&'static str, usize>,
     /// Faults of the next calls of a method.
@@ -62,7 +65,8 @@ impl Identity {
         routes
             .add_service(UserServiceServer::new(self.clone()))
             .add_service(GroupServiceServer::new(self.clone()))
-            .add_service(TenantServiceServer::new(self.clone()));
+            .add_service(TenantServiceServer::new(self.clone()))
+            .add_service(UserAttributeServiceServer::new(self.clone()));
         Channel::in_process(routes.routes())
     }
 
@@ -215,7 +219,10 @@ fn holds(filter: &Filter, list: &str, value_of: &dyn Fn(&str) -> Option<Vec<valu
             let asked = folded(comparison.value.as_ref().unwrap().kind.as_ref().unwrap());
             Ok(values.iter().any(|value| folded(value) == asked))
         }
-        Kind::Present(field) => Err(unsupported(field)),
+        Kind::Present(field) => {
+            let field = path(field);
+            Ok(!value_of(&field).ok_or_else(|| unsupported(&field))?.is_empty())
+        }
         Kind::Element(element) => holds(element.filter.as_ref().unwrap(), &element.field, value_of),
     }
 }
@@ -229,12 +236,17 @@ fn user_holds(filter: Option<&Filter>, user: &User) -> Result<bool, Status> {
         "id" => Some(text(&user.id)),
         "user_name" => Some(text(&user.user_name)),
         "external_id" => Some(user.external_id.iter().flat_map(|id| text(id)).collect()),
+        "display_name" => Some(user.display_name.iter().flat_map(|name| text(name)).collect()),
         "provisioned_active" => Some(user.provisioned_active.map(value::Kind::Boolean).into_iter().collect()),
         "profile.emails.value" => {
             let emails = user.profile.iter().flat_map(|profile| &profile.emails);
             Some(emails.flat_map(|email| email.value.as_deref().map(text).unwrap_or_default()).collect())
         }
         "profile.emails.type" => Some(text("work")),
+        "profile.enterprise.manager_id" => {
+            let enterprise = user.profile.as_ref().and_then(|profile| profile.enterprise.as_ref());
+            Some(enterprise.and_then(|enterprise| enterprise.manager_id.as_deref()).map(text).unwrap_or_default())
+        }
         _ => None,
     };
     filter.map_or(Ok(true), |filter| holds(filter, "", &value_of))
@@ -268,7 +280,8 @@ fn paged<T>(rows: Vec<T>, page_size: i32, page_token: &str, skip: i32) -> Result
 impl UserService for Identity {
     async fn create_user(&self, request: Request<CreateUserRequest>) -> Result<Response<User>, Status> {
         let mut directory = self.begin("CreateUser", &request, true)?;
-        let user = User { id: UserId::generate().to_string(), version: 1, ..request.into_inner().user.unwrap() };
+        let mut user = User { id: UserId::generate().to_string(), version: 1, ..request.into_inner().user.unwrap() };
+        user.provisioned_active = user.provisioned_active.or(Some(true));
         if user.user_name.len() > 256 {
             let message = "user_name is longer than 256 characters";
             return Err(refused(Code::InvalidArgument, ErrorReason::InvalidField, message, &[("field", "user_name")]));
@@ -387,8 +400,9 @@ impl GroupService for Identity {
 impl TenantService for Identity {
     async fn get_tenant(&self, request: Request<GetTenantRequest>) -> Result<Response<Tenant>, Status> {
         assert!(request.get_ref().by.is_none());
-        let _directory = self.begin("GetTenant", &request, false)?;
-        Ok(Response::new(Tenant::default()))
+        let directory = self.begin("GetTenant", &request, false)?;
+        let tenant = Tenant { provisioning_state: directory.state.into(), ..Tenant::default() };
+        Ok(Response::new(tenant))
     }
 
     async fn create_tenant(&self, _: Request<CreateTenantRequest>) -> Result<Response<Tenant>, Status> {
@@ -403,6 +417,29 @@ impl TenantService for Identity {
         &self,
         _: Request<SetProvisioningStateRequest>,
     ) -> Result<Response<Tenant>, Status> {
+        Err(Status::permission_denied("not for a directory"))
+    }
+}
+
+#[async_trait]
+impl UserAttributeService for Identity {
+    async fn list_user_attributes(
+        &self,
+        request: Request<ListUserAttributesRequest>,
+    ) -> Result<Response<ListUserAttributesResponse>, Status> {
+        let directory = self.begin("ListUserAttributes", &request, false)?;
+        let user_attributes = directory.user_attributes.clone();
+        Ok(Response::new(ListUserAttributesResponse { user_attributes, next_page_token: String::new() }))
+    }
+
+    async fn create_user_attribute(
+        &self,
+        _: Request<CreateUserAttributeRequest>,
+    ) -> Result<Response<UserAttribute>, Status> {
+        Err(Status::permission_denied("not for a directory"))
+    }
+
+    async fn delete_user_attribute(&self, _: Request<DeleteUserAttributeRequest>) -> Result<Response<Empty>, Status> {
         Err(Status::permission_denied("not for a directory"))
     }
 }

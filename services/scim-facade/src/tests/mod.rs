@@ -1,6 +1,7 @@
 //! The service as a client sees it, over identity and api-keys that are played in this process.
 
 mod access;
+mod bulk;
 mod credentials;
 mod discovery;
 mod entra;
@@ -10,4 +11,5 @@ mod harness;
 mod identity;
 mod logs;
 mod robustness;
+mod root;
 mod users;
