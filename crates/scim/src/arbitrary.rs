@@ -1,9 +1,39 @@
-//! Random JSON for the properties: half of its keys and values are ones that a schema knows.
+//! Random input for properties: JSON of which half of the keys and values are ones that a schema knows, resources, and filters that find some of them.
 
-use proptest::prelude::{Just, Strategy, any, prop_oneof};
+use proptest::prelude::{BoxedStrategy, Just, Strategy, any, prop_oneof};
 use serde_json::{Map, Number, Value, json};
 
-use crate::schema::ENTERPRISE_USER_URN;
+use crate::filter::{CompareOp, Filter, Literal};
+use crate::path::AttributePath;
+use crate::schema::{Attribute, Definition, ENTERPRISE_USER_URN, Kind, Mutability};
+
+/// Texts that differ in what comparison has to get right: case, composition, length, and characters that mean something to SQL or JSON.
+const TEXTS: [&str; 24] = [
+    "ada",
+    "Ada",
+    "ADA",
+    "ada lovelace",
+    "Lovelace",
+    "work",
+    "Work",
+    "home",
+    "a",
+    "b",
+    "straße",
+    "STRASSE",
+    "Straẞe",
+    "İstanbul",
+    "istanbul",
+    "Zo\u{eb}",
+    "Zoe\u{308}",
+    "ΟΔΥΣΣΕΥΣ",
+    "οδυσσευς",
+    "100%",
+    "a_b",
+    "a\"b\\c",
+    "it's; --",
+    "日本語",
+];
 
 const KEYS: [&str; 16] = [
     "userName",
@@ -32,7 +62,6 @@ fn keys() -> impl Strategy<Value = String> {
     ]
 }
 
-/// Any JSON value.
 /// Any JSON value, a few levels deep.
 pub fn json_values() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
@@ -50,4 +79,146 @@ pub fn json_values() -> impl Strategy<Value = Value> {
                 .prop_map(|members| Value::Object(members.into_iter().collect::<Map<_, _>>())),
         ]
     })
+}
+
+fn texts() -> impl Strategy<Value = String> {
+    proptest::sample::select(TEXTS.to_vec()).prop_map(str::to_owned)
+}
+
+/// A text that a filter asks for: one of those that resources have, a part of one, or anything else.
+fn asked_texts() -> impl Strategy<Value = String> {
+    let part = (texts(), 0..6_usize, 0..4_usize)
+        .prop_map(|(text, skip, take)| text.chars().skip(skip).take(take).collect::<String>());
+    let any = ".{0,4}".prop_map(|text: String| text.replace('\0', ""));
+    prop_oneof![6 => texts(), 4 => part, 1 => any]
+}
+
+fn numbers() -> impl Strategy<Value = Number> {
+    let fraction = (-40..40_i32).prop_filter_map("a number", |number| Number::from_f64(f64::from(number) / 4.0));
+    prop_oneof![(-3..4_i64).prop_map(Number::from), fraction]
+}
+
+/// The body of a resource that has a value of about every second attribute that a client may write.
+pub fn bodies(definition: Definition<'_>) -> impl Strategy<Value = Value> + use<> {
+    let core = object(&definition.schema().attributes);
+    let extensions: Vec<_> = definition
+        .extensions()
+        .map(|schema| {
+            let id = schema.id;
+            object(&schema.attributes).prop_map(move |it| (id, it)).boxed()
+        })
+        .collect();
+    let external_id = proptest::option::of(texts());
+    (core, extensions, external_id).prop_map(|(mut body, extensions, external_id)| {
+        for (urn, extension) in extensions {
+            body[urn] = extension;
+        }
+        if let Some(id) = external_id {
+            body["externalId"] = Value::from(id);
+        }
+        body
+    })
+}
+
+fn object(attributes: &[Attribute]) -> BoxedStrategy<Value> {
+    let written = attributes.iter().filter(|attribute| {
+        !matches!(attribute.mutability, Mutability::ReadOnly | Mutability::WriteOnly) && attribute.name != "$ref"
+    });
+    let members: Vec<_> = written
+        .map(|attribute| {
+            let name = attribute.name.to_string();
+            proptest::option::of(value(attribute)).prop_map(move |value| (name.clone(), value)).boxed()
+        })
+        .collect();
+    members
+        .prop_map(|members| {
+            let present = members.into_iter().filter_map(|(name, value)| Some((name, value?)));
+            Value::Object(present.collect())
+        })
+        .boxed()
+}
+
+fn value(attribute: &Attribute) -> BoxedStrategy<Value> {
+    let one = match attribute.kind {
+        Kind::String | Kind::Reference | Kind::Binary | Kind::DateTime => texts().prop_map(Value::String).boxed(),
+        Kind::Boolean => any::<bool>().prop_map(Value::Bool).boxed(),
+        Kind::Decimal | Kind::Integer => numbers().prop_map(Value::Number).boxed(),
+        Kind::Complex => object(&attribute.sub_attributes),
+    };
+    if attribute.multi_valued { proptest::collection::vec(one, 0..3).prop_map(Value::from).boxed() } else { one }
+}
+
+/// Filters over everything that the definition lets a filter name, but what `left_out` names.
+pub fn filters(definition: Definition<'static>, left_out: &'static [&'static str]) -> BoxedStrategy<Filter<'static>> {
+    let core = definition.attributes().map(|attribute| (None, attribute));
+    let extended = definition
+        .extensions()
+        .flat_map(|schema| schema.attributes.iter().map(move |attribute| (Some(schema), attribute)));
+    let paths: Vec<AttributePath<'static>> = core
+        .chain(extended)
+        .filter(|(_, attribute)| attribute.queryable && !left_out.contains(&attribute.name.as_ref()))
+        .map(|(extension, attribute)| AttributePath { extension, attribute, sub_attribute: None })
+        .collect();
+    let leaves: Vec<AttributePath<'static>> = paths.iter().flat_map(leaves_of).collect();
+    let lists: Vec<AttributePath<'static>> = paths.iter().filter(|path| path.attribute.is_complex()).cloned().collect();
+    let term = prop_oneof![
+        4 => proptest::sample::select(leaves).prop_flat_map(comparison),
+        1 => proptest::sample::select(paths).prop_map(|path| Filter::Present { path }),
+    ];
+    let value_path = proptest::sample::select(lists).prop_flat_map(|path| {
+        let inner = composed(proptest::sample::select(leaves_of(&path)).prop_flat_map(comparison).boxed(), 2);
+        inner.prop_map(move |filter| Filter::ValuePath { path: path.clone(), filter: Box::new(filter) })
+    });
+    composed(prop_oneof![4 => term, 1 => value_path].boxed(), 3)
+}
+
+fn leaves_of<'s>(path: &AttributePath<'s>) -> Vec<AttributePath<'s>> {
+    if !path.attribute.is_complex() {
+        return vec![path.clone()];
+    }
+    path.attribute.sub_attributes.iter().filter(|sub| sub.queryable).map(|sub| path.child(sub)).collect()
+}
+
+/// A comparison that fits the type.
+fn comparison(path: AttributePath<'static>) -> BoxedStrategy<Filter<'static>> {
+    let equality = || proptest::sample::select(vec![CompareOp::Eq, CompareOp::Ne]);
+    let orders = || {
+        let without = [CompareOp::Co, CompareOp::Sw, CompareOp::Ew];
+        proptest::sample::select(CompareOp::ALL.into_iter().filter(|op| !without.contains(op)).collect::<Vec<_>>())
+    };
+    let compared: BoxedStrategy<(CompareOp, Literal)> = match path.leaf().kind {
+        Kind::String | Kind::Reference => {
+            (proptest::sample::select(CompareOp::ALL.to_vec()), asked_texts().prop_map(Literal::String)).boxed()
+        }
+        Kind::Binary | Kind::Complex => (equality(), asked_texts().prop_map(Literal::String)).boxed(),
+        Kind::Boolean => (equality(), any::<bool>().prop_map(Literal::Boolean)).boxed(),
+        Kind::Decimal | Kind::Integer => (orders(), numbers().prop_map(Literal::Number)).boxed(),
+        Kind::DateTime => {
+            let dates = vec!["2000-01-01T00:00:00Z", "2026-11-24T08:00:00.5+02:00", "2999-12-31T23:59:59Z"];
+            (orders(), proptest::sample::select(dates).prop_map(|date| Literal::String(date.to_owned()))).boxed()
+        }
+    };
+    let compared = prop_oneof![9 => compared, 1 => (equality(), Just(Literal::Null))];
+    compared.prop_map(move |(op, value)| Filter::Compare { path: path.clone(), op, value }).boxed()
+}
+
+/// Terms joined by `and`, `or` and `not`, in normal form.
+fn composed(leaf: BoxedStrategy<Filter<'static>>, depth: u32) -> BoxedStrategy<Filter<'static>> {
+    let negated = |filter| Filter::Not(Box::new(filter));
+    let joined = |and: bool| {
+        move |terms: Vec<Filter<'static>>| {
+            let same = |term: &Filter<'static>| matches!((term, and), (Filter::And(_), true) | (Filter::Or(_), false));
+            let terms =
+                terms.into_iter().map(|term| if same(&term) { Filter::Not(Box::new(term)) } else { term }).collect();
+            if and { Filter::And(terms) } else { Filter::Or(terms) }
+        }
+    };
+    leaf.prop_recursive(depth, 12, 3, move |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 2..4).prop_map(joined(true)),
+            proptest::collection::vec(inner.clone(), 2..4).prop_map(joined(false)),
+            inner.prop_map(negated),
+        ]
+    })
+    .boxed()
 }
