@@ -1,6 +1,7 @@
-//! What every process of Rollcall does alike: listen, serve, say whether it is ready, end in order, keep secret files, begin logging.
+//! What every process of Rollcall does alike: listen, serve, tell what proxies say, say whether it is ready, end in order, keep secret files, begin logging.
 
 pub mod files;
+pub mod forwarded;
 pub mod grpc;
 pub mod health;
 pub mod http;
