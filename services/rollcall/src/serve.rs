@@ -69,7 +69,8 @@ pub(crate) async fn run(service: Service) -> anyhow::Result<()> {
 
 /// What the façade needs to start.
 pub(crate) fn facade_config(public_url: Option<&PublicUrl>) -> scim_facade::Config {
-    scim_facade::Config { public_url: public_url.map(|url| url.as_str().to_owned()) }
+    let public_url = public_url.map(|url| url.as_str().to_owned());
+    scim_facade::Config { public_url, ..scim_facade::Config::default() }
 }
 
 /// Whether the list of revocations was loaded: before that, no credential is honoured.

@@ -1,7 +1,8 @@
 //! The address under which a client reaches the service: what `meta.location` begins with.
 
 use axum::extract::FromRequestParts;
-use http::{HeaderMap, Uri, header::HOST, request::Parts, uri::Authority};
+use bootstrap::forwarded::Origin;
+use http::request::Parts;
 use scim::ResourceType;
 use std::{convert::Infallible, sync::Arc};
 
@@ -9,8 +10,6 @@ use crate::Facade;
 
 /// Where every route stands.
 pub(crate) const PATH: &str = "/api/scim/v2";
-/// The longest name of a host with its port.
-const HOST_LENGTH_MAX: usize = 261;
 
 /// The tenant URL, without a slash at its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,13 +23,12 @@ impl Base {
         Self(format!("{origin}{PATH}").into())
     }
 
-    /// From the host that the client asked for. Headers that a proxy may add are not read: nobody says yet which
-    /// proxy is trusted. Without a usable host the address is relative to the request's own.
-    fn asked(uri: &Uri, headers: &HeaderMap) -> Self {
-        let header = || headers.get(HOST)?.to_str().ok();
-        match uri.authority().map(Authority::as_str).or_else(header).filter(|host| is_host(host)) {
-            Some(host) => Self::new(&format!("http://{host}")),
-            None => Self::new(""),
+    /// From what the client asked for, as far as it is known. Without a usable host the address is relative to the
+    /// request's own.
+    fn asked(Origin { scheme, host, prefix, .. }: &Origin) -> Self {
+        match host {
+            Some(host) => Self(format!("{scheme}://{host}{prefix}{PATH}").into()),
+            None => Self(format!("{prefix}{PATH}").into()),
         }
     }
 
@@ -45,36 +43,23 @@ impl Base {
     }
 }
 
-/// A name or address with an optional port, and nothing that could end the authority of a URL.
-fn is_host(text: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':' | b'[' | b']');
-    if text.len() > HOST_LENGTH_MAX || !text.bytes().all(plain) {
-        return false;
-    }
-    let Ok(authority) = text.parse::<Authority>() else { return false };
-    match authority.port_u16() {
-        Some(port) => text == format!("{}:{port}", authority.host()),
-        None => text == authority.host(),
-    }
-}
-
 impl FromRequestParts<Facade> for Base {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, facade: &Facade) -> Result<Self, Infallible> {
-        Ok(facade.base().cloned().unwrap_or_else(|| Self::asked(&parts.uri, &parts.headers)))
+        Ok(facade.base().cloned().unwrap_or_else(|| Self::asked(&Origin::of(parts, facade.trusted_proxies()))))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
+    use http::uri::Scheme;
 
     use super::*;
 
-    fn asked(host: &'static str) -> String {
-        let headers = HeaderMap::from_iter([(HOST, HeaderValue::from_static(host))]);
-        Base::asked(&Uri::from_static("/api/scim/v2/Users"), &headers).as_str().to_owned()
+    fn asked(host: Option<&str>, prefix: &str) -> String {
+        let (host, prefix) = (host.map(str::to_owned), prefix.to_owned());
+        Base::asked(&Origin { client: None, scheme: Scheme::HTTPS, host, prefix }).as_str().to_owned()
     }
 
     #[test]
@@ -91,18 +76,15 @@ mod tests {
     }
 
     #[test]
-    fn without_one_the_clients_host_is_taken() {
-        assert_eq!(asked("h.example:8080"), "http://h.example:8080/api/scim/v2");
-        assert_eq!(asked("[::1]:8080"), "http://[::1]:8080/api/scim/v2");
-        let uri = Uri::from_static("http://two.example/api/scim/v2/Users");
-        assert_eq!(Base::asked(&uri, &HeaderMap::new()).as_str(), "http://two.example/api/scim/v2");
+    fn without_one_the_address_is_what_the_client_asked_for() {
+        assert_eq!(asked(Some("h.example:8443"), ""), "https://h.example:8443/api/scim/v2");
+        assert_eq!(asked(Some("h.example"), "/idp"), "https://h.example/idp/api/scim/v2");
     }
 
     #[test]
-    fn a_host_that_is_none_is_left_away() {
-        for host in ["", "evil.example/x", "a@b", "a b", "a\"b", "a<b>", "h:port"] {
-            assert_eq!(asked(host), "/api/scim/v2", "{host}");
-        }
+    fn without_a_host_the_address_is_relative() {
+        assert_eq!(asked(None, ""), "/api/scim/v2");
+        assert_eq!(asked(None, "/idp"), "/idp/api/scim/v2");
     }
 
     #[test]

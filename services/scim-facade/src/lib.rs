@@ -21,6 +21,7 @@ mod turns;
 use std::sync::Arc;
 
 use authn::Authenticator;
+use bootstrap::forwarded::TrustedProxies;
 
 use crate::{
     base::Base,
@@ -36,8 +37,10 @@ pub use crate::{http::request::BODY_BYTES_MAX, routes::router};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Config {
     /// The address that clients use, such as `https://rollcall.example.com`: what `meta.location` begins with. The
-    /// tenant URL is accepted too. Without it the address is `http://` and the host that the client asked for.
+    /// tenant URL is accepted too. Without it the address is what the client asked for, as far as that is known here.
     pub public_url: Option<String>,
+    /// Who is believed when he says what the client asked for.
+    pub trusted_proxies: TrustedProxies,
 }
 
 /// What every request shares.
@@ -47,6 +50,7 @@ pub(crate) struct Facade(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     base: Option<Base>,
+    trusted_proxies: TrustedProxies,
     authenticator: Authenticator,
     clients: Clients,
     dropped: DroppedLog,
@@ -58,6 +62,7 @@ impl Facade {
     fn new(config: &Config, authenticator: Authenticator, identity: Channel) -> Self {
         Self(Arc::new(Shared {
             base: config.public_url.as_deref().map(Base::new),
+            trusted_proxies: config.trusted_proxies.clone(),
             authenticator,
             clients: Clients::new(identity),
             dropped: DroppedLog::new(),
@@ -68,6 +73,10 @@ impl Facade {
 
     fn base(&self) -> Option<&Base> {
         self.0.base.as_ref()
+    }
+
+    fn trusted_proxies(&self) -> &TrustedProxies {
+        &self.0.trusted_proxies
     }
 
     fn authenticator(&self) -> &Authenticator {

@@ -33,7 +33,7 @@ pub(super) struct Answer {
 
 impl Service {
     pub(super) async fn new() -> Self {
-        Self::with(Config { public_url: Some("https://rollcall.example".to_owned()) }).await
+        Self::with(Config { public_url: Some("https://rollcall.example".to_owned()), ..Config::default() }).await
     }
 
     pub(super) async fn with(config: Config) -> Self {
