@@ -14,3 +14,4 @@ mod harness;
 mod hostile;
 mod isolation;
 mod provisioning_state;
+mod proxy;

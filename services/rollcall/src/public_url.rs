@@ -1,11 +1,35 @@
-//! The address that Entra uses.
+//! The address that Entra uses, and how it is known.
 
 use std::{net::SocketAddr, str::FromStr};
 
+use bootstrap::forwarded::{Network, TrustedProxies};
 use http::{Uri, uri::Scheme};
 
 /// Where the façade's routes stand.
 const PATH: &str = "/api/scim/v2";
+
+/// How the address is known that answers name.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct PublicAddress {
+    /// The address that Entra uses, where it is not the one that is listened on, for example https://scim.example.com.
+    /// Without it answers name what the request names
+    #[arg(long, env = "ROLLCALL_PUBLIC_URL", value_name = "URL")]
+    pub(crate) public_url: Option<PublicUrl>,
+    /// The network of a reverse proxy, for example 10.0.0.0/8, whose Forwarded or X-Forwarded-* headers are believed: it
+    /// must set or drop each of them. May be given several times, or as a list with commas
+    #[arg(long = "trusted-proxy", env = "ROLLCALL_TRUSTED_PROXIES", value_delimiter = ',', value_name = "CIDR")]
+    trusted_proxies: Vec<Network>,
+}
+
+impl PublicAddress {
+    /// The same for the façade.
+    pub(crate) fn facade_config(&self) -> scim_facade::Config {
+        scim_facade::Config {
+            public_url: self.public_url.as_ref().map(|url| url.as_str().to_owned()),
+            trusted_proxies: TrustedProxies::from(self.trusted_proxies.clone()),
+        }
+    }
+}
 
 /// An `http` or `https` URL: the origin, with a prefix if a proxy adds one, or the whole tenant URL.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -18,8 +18,6 @@ use proto::{
 use secrecy::SecretString;
 use telemetry::propagation::ClientLayer;
 
-use crate::public_url::PublicUrl;
-
 /// What api-keys serves to everyone.
 pub(crate) const API_KEYS: &[&str] = &[api_key_service_server::SERVICE_NAME];
 /// What api-keys serves to Rollcall's own services.
@@ -65,12 +63,6 @@ pub(crate) async fn run(service: Service) -> anyhow::Result<()> {
         Service::Identity(args) => identity::run(args).await,
         Service::Scim(args) => scim::run(args).await,
     }
-}
-
-/// What the façade needs to start.
-pub(crate) fn facade_config(public_url: Option<&PublicUrl>) -> scim_facade::Config {
-    let public_url = public_url.map(|url| url.as_str().to_owned());
-    scim_facade::Config { public_url, ..scim_facade::Config::default() }
 }
 
 /// Whether the list of revocations was loaded: before that, no credential is honoured.

@@ -23,7 +23,7 @@ use welcome::Welcome;
 
 use crate::{
     cli::DATA_DIR,
-    public_url::{PublicUrl, reachable},
+    public_url::{PublicAddress, PublicUrl, reachable},
     servers::Servers,
 };
 
@@ -52,9 +52,8 @@ pub(crate) struct Args {
     // A secret until it is known to be a URL: what clap refuses, it prints.
     #[arg(long, env = "ROLLCALL_DATABASE_URL", hide_env_values = true, value_name = "URL")]
     database_url: Option<SecretString>,
-    /// The address that Entra uses, where it is not the one that is listened on, for example https://scim.example.com
-    #[arg(long, env = "ROLLCALL_PUBLIC_URL", value_name = "URL")]
-    public_url: Option<PublicUrl>,
+    #[command(flatten)]
+    public_address: PublicAddress,
     #[command(flatten)]
     logging: Logging,
 }
@@ -79,12 +78,12 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let system = system?;
 
     let mut servers = Servers::new(shutdown.clone());
-    servers.http(http, system.http(args.public_url.as_ref(), shutdown.clone()));
+    servers.http(http, system.http(args.public_address.facade_config(), shutdown.clone()));
     servers.grpc(grpc, system.grpc());
     servers.beside(system.health(shutdown.clone()));
     let begun = async {
         tokio::time::timeout(READY_TIMEOUT, system.ready()).await.context("credentials cannot be checked")?;
-        let public_url = args.public_url.clone().unwrap_or_else(|| PublicUrl::of_listener(http_address));
+        let public_url = args.public_address.public_url.clone().unwrap_or_else(|| PublicUrl::of_listener(http_address));
         let welcome = Welcome {
             public_url: &public_url,
             grpc: format!("http://{}", reachable(grpc_address)),

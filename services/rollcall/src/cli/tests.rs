@@ -20,11 +20,12 @@ fn every_documented_form_parses() {
         "rollcall up --demo",
         "rollcall up --data-dir ./d --listen 127.0.0.1:9080 --grpc-listen [::1]:9081",
         "rollcall up --database-url postgres://u@h/d --public-url https://scim.example.com",
+        "rollcall up --trusted-proxy 10.0.0.0/8 --trusted-proxy fd00::/8,127.0.0.1",
         "rollcall serve api-keys --database-url postgres://u@h/d --grpc-listen 0.0.0.0:8081 --internal-listen 0.0.0.0:8082 \
          --operator-key-file o --encryption-key-file e",
         "rollcall serve identity --database-url sqlite:i.db --grpc-listen 0.0.0.0:8081 --api-keys-internal-url http://api-keys:8082",
         "rollcall serve scim --listen 0.0.0.0:8080 --identity-internal-url http://identity:8084 --api-keys-internal-url http://api-keys:8082 \
-         --public-url https://scim.example.com",
+         --public-url https://scim.example.com --trusted-proxy 10.0.0.0/8",
         "rollcall scim enable",
         "rollcall scim disable",
         "rollcall scim pause",
@@ -99,6 +100,17 @@ fn wrong_usage_exits_with_2() {
     ] {
         assert_eq!(refused(line).exit_code(), 2, "{line}");
     }
+}
+
+#[test]
+fn a_network_that_is_none_names_its_flag() {
+    let error = refused("rollcall up --trusted-proxy 10.0.0.0/99");
+    assert_eq!(error.exit_code(), 2);
+    let text = error.to_string();
+    assert!(
+        text.contains("--trusted-proxy") && text.contains("not a network") && text.contains("10.0.0.0/99"),
+        "{text}"
+    );
 }
 
 #[test]

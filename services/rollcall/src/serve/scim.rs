@@ -7,8 +7,8 @@ use authn::Authenticator;
 use bootstrap::{Shutdown, health, settings::Logging};
 use http::Uri;
 
-use super::{connect, facade_config, is_loaded};
-use crate::{public_url::PublicUrl, servers::Servers};
+use super::{connect, is_loaded};
+use crate::{public_url::PublicAddress, servers::Servers};
 
 /// Settings of the SCIM façade.
 #[derive(clap::Args, Debug)]
@@ -22,9 +22,8 @@ pub(crate) struct Args {
     /// The internal listener of api-keys
     #[arg(long, env = "ROLLCALL_API_KEYS_INTERNAL_URL", value_name = "URL")]
     api_keys_internal_url: Uri,
-    /// The address that Entra uses, for example https://scim.example.com. Without it answers name the host that the request names
-    #[arg(long, env = "ROLLCALL_PUBLIC_URL", value_name = "URL")]
-    public_url: Option<PublicUrl>,
+    #[command(flatten)]
+    public_address: PublicAddress,
     #[command(flatten)]
     logging: Logging,
 }
@@ -37,7 +36,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let authenticator = Authenticator::new(connect(&args.api_keys_internal_url, "--api-keys-internal-url")?);
     let identity = connect(&args.identity_internal_url, "--identity-internal-url")?;
 
-    let config = facade_config(args.public_url.as_ref());
+    let config = args.public_address.facade_config();
     let ready = {
         let authenticator = authenticator.clone();
         move || {

@@ -12,7 +12,6 @@ use tonic::service::{Routes, RoutesBuilder};
 use tonic_health::server::HealthReporter;
 
 use crate::{
-    public_url::PublicUrl,
     session::{Bearer, Session},
     up::data_directory::{DataDirectory, Locations},
 };
@@ -73,8 +72,7 @@ impl System {
     }
 
     /// Everything that is served over HTTP.
-    pub(crate) fn http(&self, public_url: Option<&PublicUrl>, shutdown: Shutdown) -> Router {
-        let config = crate::serve::facade_config(public_url);
+    pub(crate) fn http(&self, config: scim_facade::Config, shutdown: Shutdown) -> Router {
         let ready = self.readiness();
         scim_facade::router(config, self.authenticator.clone(), channel(&self.directories))
             .merge(health::routes(ready, shutdown))
