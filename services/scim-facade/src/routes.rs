@@ -22,7 +22,7 @@ use crate::{
     Config, Facade, authentication,
     base::PATH,
     error::Refusal,
-    http::{bulk, discovery, groups, root, users},
+    http::{bulk, discovery, groups, me, root, users},
     identity::Channel,
 };
 
@@ -52,14 +52,19 @@ fn guarded(methods: MethodRouter, facade: &Facade) -> MethodRouter {
 
 /// Every endpoint as a path, with and without a slash at its end.
 fn paths() -> impl Iterator<Item = (String, MethodRouter<Facade>)> {
-    endpoints().into_iter().flat_map(|(endpoint, methods)| {
-        let methods = methods.fallback(method_not_allowed);
+    endpoints().flat_map(|(endpoint, methods)| {
         [(format!("{PATH}{endpoint}"), methods.clone()), (format!("{PATH}{endpoint}/"), methods)]
     })
 }
 
-/// Every endpoint, relative to the tenant URL.
-pub(crate) fn endpoints() -> [(&'static str, MethodRouter<Facade>); 14] {
+/// Every endpoint, relative to the tenant URL, with an answer to every method.
+pub(crate) fn endpoints() -> impl Iterator<Item = (&'static str, MethodRouter<Facade>)> {
+    let offered = offered().into_iter().map(|(endpoint, methods)| (endpoint, methods.fallback(method_not_allowed)));
+    offered.chain([("/Me", any(me::not_offered))])
+}
+
+/// The endpoints that offer some methods and not others. A 405 lists them in `Allow`; HEAD goes with GET.
+fn offered() -> [(&'static str, MethodRouter<Facade>); 14] {
     [
         ("", get(root::list)),
         ("/.search", post(root::search)),

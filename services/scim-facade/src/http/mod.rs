@@ -5,6 +5,7 @@ pub(crate) mod bulk;
 pub(crate) mod discovery;
 pub(crate) mod groups;
 mod list;
+pub(crate) mod me;
 mod members;
 pub(crate) mod request;
 pub(crate) mod root;

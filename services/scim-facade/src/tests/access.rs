@@ -1,5 +1,7 @@
 //! Who is let in: every route, every method, every sort of credential.
 
+use std::collections::BTreeSet;
+
 use authn::Scope;
 use axum::body::Body;
 use http::{Method, Request, header};
@@ -15,14 +17,18 @@ use crate::routes::endpoints;
 const METHODS: [Method; 7] =
     [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
 
-/// Every path that the table of routes has, and some that it has not.
-fn paths() -> Vec<String> {
-    let known = endpoints().into_iter().flat_map(|(endpoint, _)| {
+/// Every path that the table of routes has.
+fn known() -> impl Iterator<Item = String> {
+    endpoints().flat_map(|(endpoint, _)| {
         let path = endpoint.replace("{id}", "x").replace("{name}", "User").replace("{urn}", "urn:x");
         [format!("{path}/"), path]
-    });
-    known
-        .chain(["", "/", "/Nothing", "//Users", "/Users//x", "/Users/x/y", "/Me", "/Bulk"].map(str::to_owned))
+    })
+}
+
+/// The same, and some that the table has not.
+fn paths() -> Vec<String> {
+    known()
+        .chain(["", "/", "/Nothing", "//Users", "/Users//x", "/Users/x/y", "//Me", "/Bulk"].map(str::to_owned))
         .collect()
 }
 
@@ -65,7 +71,10 @@ async fn every_route_answers_the_right_key_in_scim() {
     for path in paths() {
         for method in METHODS {
             let answer = service.send(service.request(method.clone(), &path, Some(&json!({"userName": "a"})))).await;
-            assert!(answer.status.as_u16() < 500 && answer.status != 401, "{method} {path}: {}", answer.status);
+            let is_me = path.contains("/Me");
+            assert_eq!(answer.status == 501, is_me, "{method} {path}");
+            assert!(is_me || answer.status.as_u16() < 500, "{method} {path}: {}", answer.status);
+            assert_ne!(answer.status, 401, "{method} {path}");
             assert_eq!(answer.header(header::CONTENT_TYPE), "application/scim+json", "{method} {path}");
         }
     }
@@ -85,26 +94,56 @@ async fn a_key_without_the_scope_is_told_which_one_it_lacks() {
 #[tokio::test]
 async fn a_method_that_an_endpoint_lacks_is_405_and_says_which_there_are() {
     let service = Service::new().await;
-    for (method, path, allowed) in [
-        (Method::PATCH, "/Users", ["GET", "HEAD", "POST"].as_slice()),
-        (Method::POST, "/Groups/x", &["GET", "HEAD", "PUT", "PATCH", "DELETE"]),
-        (Method::DELETE, "/Schemas", &["GET", "HEAD"]),
-        (Method::OPTIONS, "/ServiceProviderConfig/", &["GET", "HEAD"]),
-    ] {
-        let answer = service.send(service.request(method, path, None)).await;
-        answer.refused(405);
-        let mut methods: Vec<_> = answer.header(header::ALLOW).split(',').collect();
-        let mut allowed = allowed.to_vec();
-        methods.sort_unstable();
-        allowed.sort_unstable();
-        assert_eq!(methods, allowed, "{path}");
+    let mut methods = METHODS.to_vec();
+    methods.push(Method::from_bytes(b"PROPFIND").unwrap());
+    for path in known().chain(["//Users".to_owned()]) {
+        let (mut offered, mut listed) = (BTreeSet::new(), BTreeSet::new());
+        for method in &methods {
+            let answer = service.send(service.request(method.clone(), &path, Some(&json!({})))).await;
+            if answer.status == 405 {
+                listed.insert(answer.header(header::ALLOW).split(',').map(str::to_owned).collect::<BTreeSet<_>>());
+            } else {
+                offered.insert(method.to_string());
+            }
+        }
+        let expect = if path.starts_with("/Me") { BTreeSet::new() } else { BTreeSet::from([offered]) };
+        assert_eq!(listed, expect, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_is_me() {
+    let service = Service::new().await;
+    for path in ["/Me", "/Me/", "//Me", "/Me?attributes=id"] {
+        for method in METHODS.into_iter().filter(|method| method != Method::HEAD) {
+            let (scim_type, detail) = service.send(service.request(method, path, Some(&json!({})))).await.refused(501);
+            assert_eq!(scim_type, "");
+            assert!(detail.contains("/Users?filter="), "{detail}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn head_is_get_without_a_body() {
+    let service = Service::new().await;
+    let user = service.user("ada").await;
+    let group = service.group("Ops", std::slice::from_ref(&user)).await;
+    let one = [format!("/Users/{user}"), format!("/Groups/{group}")];
+    let lists = ["/Users", "/Groups", "/Schemas", "/ServiceProviderConfig", "/Users/nobody"].map(str::to_owned);
+    for path in one.into_iter().chain(lists) {
+        let (get, head) = (service.get(&path).await, service.send(service.request(Method::HEAD, &path, None)).await);
+        assert_eq!((head.status, head.bytes.len()), (get.status, 0), "{path}");
+        for name in [header::CONTENT_TYPE, header::ETAG] {
+            assert_eq!(head.header(&name), get.header(&name), "{path} {name}");
+        }
     }
 }
 
 #[tokio::test]
 async fn a_path_that_is_not_known_is_404() {
     let service = Service::new().await;
-    for path in ["/Nothing", "/Users/x/y", "/Me", "//Nothing", "/Schemas/urn:x", "/ResourceTypes/Printer", "/Users/%ff"]
+    for path in
+        ["/Nothing", "/Users/x/y", "/Me/x", "//Nothing", "/Schemas/urn:x", "/ResourceTypes/Printer", "/Users/%ff"]
     {
         service.get(path).await.refused(404);
     }
