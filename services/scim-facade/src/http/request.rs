@@ -8,8 +8,8 @@ use axum::{
 };
 use bytes::{Bytes, BytesMut};
 use http::{
-    HeaderMap,
-    header::{CONTENT_LENGTH, CONTENT_TYPE},
+    HeaderMap, HeaderValue,
+    header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE},
     request::Parts,
 };
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
@@ -26,7 +26,13 @@ const BODY_BYTES_DISCARDED_MAX: usize = 8 * BODY_BYTES_MAX;
 /// How long a client may take to send a body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// What JSON passes over between its tokens (RFC 8259 section 2).
+const WHITESPACE: [char; 4] = [' ', '\t', '\n', '\r'];
+
 /// The JSON document in a request's body.
+///
+/// Of members with the same name the last counts, as most readers have it. RFC 8259 section 4 leaves it open, and the
+/// danger is that two readers differ: here the text is read once, and all that check or store see the result.
 #[derive(Debug)]
 pub(crate) struct Json(pub(crate) Value);
 
@@ -35,17 +41,37 @@ impl FromRequest<Facade> for Json {
 
     async fn from_request(request: http::Request<Body>, _: &Facade) -> Result<Self, Refusal> {
         let (parts, body) = request.into_parts();
+        check_content_encoding(&parts.headers)?;
         check_content_type(&parts.headers)?;
         let bytes = read(&parts.headers, body).await?;
-        match serde_json::from_slice(&bytes) {
-            Ok(value) => Ok(Self(value)),
-            // The parser's own words hold no text of the body, only where it stopped.
-            Err(error) => {
-                let place = format!("line {}, column {}", error.line(), error.column());
-                Err(Error::invalid_syntax(format!("the body is not JSON ({place})")).into())
-            }
-        }
+        Ok(Self(document(&bytes)?))
     }
+}
+
+/// A byte order mark may stand in front: RFC 8259 section 8.1 lets a reader pass over it, and text that an editor saved
+/// on Windows begins with one.
+fn document(bytes: &[u8]) -> Result<Value, Error> {
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        Error::invalid_syntax(format!("the body is not UTF-8 from byte {} on", error.valid_up_to() + 1))
+    })?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if text.trim_matches(WHITESPACE).is_empty() {
+        return Err(Error::invalid_syntax("the request has no body: send a JSON object"));
+    }
+    serde_json::from_str(text).map_err(|error| {
+        // The parser's words hold no text of the body, only what is wrong and where.
+        let words = error.to_string().replace("recursion limit exceeded", "values are nested too deeply");
+        Error::invalid_syntax(format!("the body cannot be read as JSON: {words}"))
+    })
+}
+
+/// A body that is compressed would seem to be no JSON.
+fn check_content_encoding(headers: &HeaderMap) -> Result<(), Error> {
+    let identity = |value: &HeaderValue| value.is_empty() || value.as_bytes().eq_ignore_ascii_case(b"identity");
+    if headers.get_all(CONTENT_ENCODING).iter().all(identity) {
+        return Ok(());
+    }
+    Err(Error::with_status(415, "compressed bodies are not read: send the request without Content-Encoding"))
 }
 
 /// SCIM's type or JSON's, with any parameters; or none at all, as simple clients have it.
@@ -194,5 +220,62 @@ impl FromRequestParts<Facade> for Id {
         let path = Path::<Vec<(String, String)>>::from_request_parts(parts, facade).await;
         let last = path.ok().and_then(|Path(mut parameters)| parameters.pop());
         Ok(Self(last.map(|(_, value)| value).unwrap_or_default()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use scim::ScimType;
+    use serde_json::json;
+
+    use super::*;
+
+    fn refused(body: &[u8]) -> String {
+        let error = document(body).unwrap_err();
+        assert_eq!((error.status, error.scim_type), (400, Some(ScimType::InvalidSyntax)));
+        error.detail
+    }
+
+    fn nested(levels: usize) -> Vec<u8> {
+        [vec![b'['; levels], vec![b']'; levels]].concat()
+    }
+
+    #[test]
+    fn one_byte_order_mark_is_passed_over() {
+        assert_eq!(document("\u{feff}{\"a\":1}".as_bytes()).unwrap(), json!({"a": 1}));
+        assert!(refused("\u{feff}\u{feff}{}".as_bytes()).contains("line 1 column 1"));
+    }
+
+    #[test]
+    fn a_refusal_says_what_is_wrong_with_the_body() {
+        for (body, words) in [
+            (&b""[..], "no body"),
+            (b" \r\n\t", "no body"),
+            ("\u{feff}".as_bytes(), "no body"),
+            (b"{\"a\":\"\xff\"}", "not UTF-8 from byte 7 on"),
+            (b"{\"a\":\"\xc0\x80\"}", "not UTF-8 from byte 7 on"),
+            (b"\xff\xfe{\0}\0", "not UTF-8 from byte 1 on"),
+            (b"{\"a\":", "EOF while parsing a value at line 1 column 5"),
+            (b"{}\n{}", "trailing characters at line 2 column 1"),
+            (b"{} x", "trailing characters"),
+            (b"{\"a\":\"\\ud800\"}", "hex escape"),
+            (b"1e400", "number out of range"),
+        ] {
+            let detail = refused(body);
+            assert!(detail.contains(words), "{detail}");
+        }
+    }
+
+    #[test]
+    fn values_nest_127_levels_deep() {
+        assert!(document(&nested(127)).is_ok());
+        for levels in [128, 129, 1_000, 100_000] {
+            assert!(refused(&nested(levels)).contains("nested too deeply"), "{levels}");
+        }
+    }
+
+    #[test]
+    fn of_members_with_one_name_the_last_counts() {
+        assert_eq!(document(br#"{"a":1,"b":2,"a":3}"#).unwrap(), json!({"a": 3, "b": 2}));
     }
 }
