@@ -4,6 +4,7 @@
 //! its own. On SQLite the waiting works run together in one transaction, each in a savepoint, so that many share one flush to disk. On both the
 //! caller hears of success only after the commit is durable.
 
+mod deadline;
 mod location;
 mod migrate;
 mod queue;
@@ -13,12 +14,13 @@ pub mod testing;
 mod tests;
 mod write;
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use sea_orm::{ConnectOptions, DatabaseConnection, DbErr};
 use secrecy::{ExposeSecret, SecretString};
-use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 
+pub use deadline::ran_out_of_time;
 pub use location::{InvalidLocation, Location};
 pub use migrate::MigrateError;
 pub use write::{Error, will_fail_again};
@@ -33,7 +35,7 @@ const POSTGRES_WRITERS: u32 = 12;
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long SQLite waits for another process that writes.
 const SQLITE_BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// The longest statement on PostgreSQL. A caller has given up before.
+/// The longest statement: of any on PostgreSQL, of one that reads on SQLite. A caller has given up before.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 /// What else a session of PostgreSQL is told: a process that stands still, or whose network is gone, must not hold its locks for hours.
 const POSTGRES_SETTINGS: [(&str, &str); 5] = [
@@ -65,16 +67,28 @@ impl Database {
     /// # Errors
     /// When it cannot be reached or created.
     pub async fn open(location: &Location, service: &'static str) -> Result<Self, DbErr> {
+        Self::open_reading_within(location, service, STATEMENT_TIMEOUT).await
+    }
+
+    /// As [`Database::open`], with a bound of the caller's on the time that one statement reads. [`ran_out_of_time`] tells its error.
+    ///
+    /// # Errors
+    /// When it cannot be reached or created.
+    pub async fn open_reading_within(
+        location: &Location,
+        service: &'static str,
+        read_timeout: Duration,
+    ) -> Result<Self, DbErr> {
         match location {
             Location::Sqlite(path) => {
                 // The writer first: it creates the file, which a read-only connection cannot.
-                let writer = connect(sqlite(path, 1, false)).await?;
-                let read = connect(sqlite(path, SQLITE_READERS, true)).await?;
+                let writer = connect(sqlite_writer(path)).await?;
+                let read = connect(sqlite_readers(path, read_timeout)).await?;
                 Ok(Self { read, writer: Writer::Queue(queue::Queue::start(writer)) })
             }
             Location::Postgres(url) => {
-                let read = connect(postgres(url, service, POSTGRES_READERS)).await?;
-                let write = connect(postgres(url, service, POSTGRES_WRITERS)).await?;
+                let read = connect(postgres(url, service, POSTGRES_READERS, read_timeout)).await?;
+                let write = connect(postgres(url, service, POSTGRES_WRITERS, STATEMENT_TIMEOUT)).await?;
                 Ok(Self { read, writer: Writer::Pool(write) })
             }
         }
@@ -92,40 +106,59 @@ async fn connect(mut options: ConnectOptions) -> Result<DatabaseConnection, DbEr
     sea_orm::Database::connect(options).await
 }
 
-fn postgres(url: &SecretString, service: &'static str, connections: u32) -> ConnectOptions {
+fn postgres(
+    url: &SecretString,
+    service: &'static str,
+    connections: u32,
+    statement_timeout: Duration,
+) -> ConnectOptions {
     let mut options = ConnectOptions::new(url.expose_secret().to_owned());
     options
         .set_schema_search_path(service)
         .set_application_name(format!("rollcall-{service}"))
-        .statement_timeout(STATEMENT_TIMEOUT)
+        .statement_timeout(statement_timeout)
         .max_connections(connections)
         .map_sqlx_postgres_opts(|options| options.options(POSTGRES_SETTINGS));
     options
 }
 
-fn sqlite(path: &std::path::Path, connections: u32, read_only: bool) -> ConnectOptions {
-    let path = path.to_owned();
-    // The URL only chooses the driver; the path is set below, where no character of it can be misread.
-    let mut options = ConnectOptions::new("sqlite::memory:");
-    options.max_connections(connections).min_connections(1).map_sqlx_sqlite_pool_opts(|pool| {
+fn sqlite_writer(path: &Path) -> ConnectOptions {
+    let mut options = sqlite(path, |options| {
+        options.create_if_missing(true).journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full)
+    });
+    options.max_connections(1).map_sqlx_sqlite_pool_opts(|pool| {
         // A transaction that could not be ended (a full or failing disk) leaves the driver and SQLite of two minds about what is open: a
         // later COMMIT would release a savepoint and make nothing durable. Such a connection is not used again.
         pool.after_release(|connection, _| {
             Box::pin(async move { Ok(!sqlx::Connection::is_in_transaction(connection)) })
         })
     });
-    options.map_sqlx_sqlite_opts(move |options| {
-        let options = options
-            .in_memory(false)
-            .shared_cache(false)
-            .filename(&path)
-            .busy_timeout(SQLITE_BUSY_TIMEOUT)
-            .foreign_keys(true);
-        if read_only {
-            options.read_only(true)
-        } else {
-            options.create_if_missing(true).journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full)
-        }
+    options
+}
+
+fn sqlite_readers(path: &Path, timeout: Duration) -> ConnectOptions {
+    let mut options = sqlite(path, |options| options.read_only(true));
+    // Setting the deadline shows as well as a ping that the connection lives.
+    options.max_connections(SQLITE_READERS).test_before_acquire(false).map_sqlx_sqlite_pool_opts(move |pool| {
+        pool.after_connect(move |connection, _| Box::pin(deadline::set(connection, timeout))).before_acquire(
+            move |connection, _| {
+                Box::pin(async move {
+                    deadline::set(connection, timeout).await?;
+                    Ok(true)
+                })
+            },
+        )
+    });
+    options
+}
+
+fn sqlite(path: &Path, mode: fn(SqliteConnectOptions) -> SqliteConnectOptions) -> ConnectOptions {
+    let path = path.to_owned();
+    // The URL only chooses the driver; the path is set below, where no character of it can be misread.
+    let mut options = ConnectOptions::new("sqlite::memory:");
+    options.min_connections(1).map_sqlx_sqlite_opts(move |options| {
+        let options = options.in_memory(false).shared_cache(false).filename(&path);
+        mode(options.busy_timeout(SQLITE_BUSY_TIMEOUT).foreign_keys(true))
     });
     options
 }

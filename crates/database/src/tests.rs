@@ -12,7 +12,7 @@ use rstest::rstest;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
 
 use crate::{
-    Database, Error, Location,
+    Database, Error, Location, ran_out_of_time,
     testing::{
         Engine::{self, Postgres, Sqlite},
         TestDatabase,
@@ -300,4 +300,23 @@ async fn writes_that_wait_for_a_stalled_process_hold_up_no_reader() {
 async fn sqlites_reading_connections_cannot_write() {
     let (database, _place) = open(Sqlite).await.unwrap();
     assert!(database.read().execute_unprepared("INSERT INTO numbers VALUES (1, 0)").await.is_err());
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_statement_that_reads_too_long_is_ended_and_the_next_is_not(#[values(Sqlite, Postgres)] engine: Engine) {
+    let Some((_database, place)) = open(engine).await else { return };
+    let timeout = std::time::Duration::from_millis(200);
+    let database = Database::open_reading_within(place.location(), "public", timeout).await.unwrap();
+    let count = |to: u32| {
+        let sql = format!(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {to}) SELECT count(*) FROM n"
+        );
+        sea_orm::Statement::from_string(sea_orm::ConnectionTrait::get_database_backend(database.read()), sql)
+    };
+    for _ in 0..3 {
+        let ended = database.read().query_one_raw(count(2_000_000_000)).await.unwrap_err();
+        assert!(ran_out_of_time(&ended) && !crate::will_fail_again(&ended), "{ended:?}");
+        assert!(database.read().query_one_raw(count(1000)).await.is_ok());
+    }
 }

@@ -97,7 +97,8 @@ pub fn will_fail_again(error: &DbErr) -> bool {
     matches!(error, DbErr::Type(_)) || sqlstate(error).is_some_and(class)
 }
 
-fn sqlstate(error: &DbErr) -> Option<Cow<'_, str>> {
+/// The engine's code of an error: a SQLSTATE, or SQLite's number.
+pub(crate) fn sqlstate(error: &DbErr) -> Option<Cow<'_, str>> {
     let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) = error else {
         return None;
     };
