@@ -27,6 +27,9 @@ pub(crate) enum Error {
     InvalidField(#[from] InvalidField),
     #[error("{field} cannot be filtered so: {problem}")]
     UnsupportedFilter { field: String, problem: Cow<'static, str> },
+    /// No index answers the filter or the order, and looking at every resource took too long.
+    #[error("no index answers this filter or order, and looking at every resource takes too long")]
+    FilterTooCostly,
     /// Another live user has the name.
     #[error("the user name is taken{}", by(.holder))]
     UserNameTaken { holder: Option<String> },
@@ -35,6 +38,10 @@ pub(crate) enum Error {
     GroupNameTaken { holder: Option<String> },
     #[error("the tenant's name is taken")]
     TenantNameTaken,
+    #[error("the tenant has a user attribute of this name")]
+    UserAttributeTaken,
+    #[error("the tenant has as many user attributes as it may")]
+    TooManyUserAttributes,
     #[error("the stored version is {stored}")]
     VersionMismatch { stored: i64 },
     #[error("no user has ever had these ids: {}", .ids.join(", "))]

@@ -1,46 +1,95 @@
 //! Queries, typed: a filter holds only what a store can answer.
 
-use ids::{GroupId, UserId};
+use uuid::Uuid;
 
-use crate::domain::CaseKey;
+use crate::domain::{Case, CaseKey, Column, Field, FieldType, Place, Timestamp};
 
 /// How deep a filter may nest.
-pub(crate) const FILTER_DEPTH_MAX: usize = 16;
+pub(crate) const FILTER_DEPTH_MAX: usize = 56;
 /// How many terms a filter may have.
-pub(crate) const FILTER_TERMS_MAX: usize = 64;
+pub(crate) const FILTER_TERMS_MAX: usize = 256;
 
-/// A query over terms of one kind of resource.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Filter<T> {
+/// A query over the fields of a resource, or of one element of a list.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Filter {
     AllOf(Vec<Self>),
     AnyOf(Vec<Self>),
     Not(Box<Self>),
-    Term(T),
+    /// The field has a value that is not empty.
+    Present(Field),
+    /// The field has a value that compares so; of a list, one of its values does.
+    Compare(Field, Comparison),
+    /// One element of the list satisfies a filter over its own fields.
+    Element(Field, Box<Self>),
 }
 
-/// What can be asked of a user. An id that no id can be matches nothing.
+/// What a value is compared with. There is no "not equal": it is `Not` of equal, which holds for what is absent too.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Comparison {
+    /// Is this id; an id that no id can be is nobody's.
+    Id(Option<Uuid>),
+    /// A text that is folded already where the field is.
+    Text(TextOperator, String),
+    Boolean(bool),
+    Number(Relation, f64),
+    /// A point in time; what compares is cut to milliseconds, as it is shown.
+    Time(Relation, Timestamp),
+}
+
+/// How a text compares. No text is empty here: what contains, starts with or ends with nothing is present.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TextOperator {
+    Is(Relation),
+    Contains,
+    StartsWith,
+    EndsWith,
+}
+
+/// How two values of an ordered type stand to each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Relation {
+    Equal,
+    Greater,
+    GreaterOrEqual,
+    Less,
+    LessOrEqual,
+}
+
+/// By what a list is ordered. Absent values come last, or first where the order is descending.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum UserTerm {
-    Id(Option<UserId>),
-    UserName(CaseKey),
-    ExternalId(String),
-    DisplayName(CaseKey),
-    ProvisionedActive(bool),
-    Email(EmailMatch),
+pub(crate) struct Order {
+    pub(crate) by: OrderBy,
+    pub(crate) descending: bool,
 }
 
-/// What one e-mail address must satisfy; absent parts are not asked.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct EmailMatch {
-    pub(crate) value: Option<CaseKey>,
-    pub(crate) kind: Option<CaseKey>,
-}
-
-/// What can be asked of a group.
+/// What an order looks at.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum GroupTerm {
-    Id(Option<GroupId>),
-    DisplayName(CaseKey),
-    ExternalId(String),
-    Member(Option<UserId>),
+pub(crate) enum OrderBy {
+    Field(Field),
+    /// The field of the primary element, else of the first.
+    Element {
+        list: Field,
+        field: Field,
+    },
+}
+
+impl Order {
+    /// By id: the order of a list for which none is asked.
+    pub(crate) const BY_ID: Self =
+        Self { by: OrderBy::Field(Field { kind: FieldType::Id, place: Place::Column(Column::Id) }), descending: false };
+
+    /// The type of the values that are ordered.
+    pub(crate) const fn kind(&self) -> FieldType {
+        match &self.by {
+            OrderBy::Field(field) | OrderBy::Element { field, .. } => field.kind,
+        }
+    }
+}
+
+/// A value as texts of a field compare.
+pub(crate) fn text_key(case: Case, text: String) -> String {
+    match case {
+        Case::Folded => CaseKey::of(&text).into_string(),
+        Case::Exact => text,
+    }
 }

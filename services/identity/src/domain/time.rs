@@ -12,6 +12,12 @@ impl Timestamp {
         Self(i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX))
     }
 
+    /// The first and the next first point of the millisecond that this stands in: time is shown to the millisecond.
+    pub(crate) const fn millisecond(self) -> (Self, Self) {
+        let first = self.0.div_euclid(1000).saturating_mul(1000);
+        (Self(first), Self(first.saturating_add(1000)))
+    }
+
     pub(crate) fn before(self, duration: Duration) -> Self {
         Self(self.0.saturating_sub(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)))
     }

@@ -1,8 +1,11 @@
 //! Users.
 
-use ids::UserId;
+use ids::{GroupId, UserId};
 
-use crate::domain::{CaseKey, DisplayName, EffectiveRole, ExternalId, InvalidField, Profile, Timestamp, text};
+use crate::domain::{
+    AttributeValues, CaseKey, DisplayName, EffectiveRole, ExternalId, InvalidField, PROFILE_BYTES_MAX, Profile,
+    Timestamp, USER_ATTRIBUTES, text,
+};
 
 /// The name by which a directory knows a user: unique in the tenant without case, kept as sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,8 +36,33 @@ pub(crate) struct UserDraft {
     pub(crate) user_name: UserName,
     pub(crate) external_id: Option<ExternalId>,
     pub(crate) display_name: Option<DisplayName>,
-    pub(crate) provisioned_active: bool,
+    /// Whether the person is to have access. None where the directory took its word back: what it said before goes on to decide.
+    pub(crate) provisioned_active: Option<bool>,
     pub(crate) profile: Profile,
+    /// Values of the attributes that the tenant defined.
+    pub(crate) attributes: AttributeValues,
+}
+
+impl UserDraft {
+    /// Checks the bound of what the profile and the attributes take together.
+    pub(crate) fn check(&self) -> Result<(), InvalidField> {
+        if self.attributes.is_empty() {
+            return Ok(());
+        }
+        let stored = serde_json::to_string(&(&self.profile, &self.attributes)).map(|document| document.len());
+        if stored.is_ok_and(|length| length <= PROFILE_BYTES_MAX) {
+            return Ok(());
+        }
+        let problem = format!("is larger than {} KiB together with the profile", PROFILE_BYTES_MAX / 1024);
+        Err(InvalidField::new(USER_ATTRIBUTES, problem))
+    }
+}
+
+/// A live group that a user is a member of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct MemberOf {
+    pub(crate) group: GroupId,
+    pub(crate) display_name: String,
 }
 
 /// A live user.
@@ -42,6 +70,8 @@ pub(crate) struct UserDraft {
 pub(crate) struct User {
     pub(crate) id: UserId,
     pub(crate) provisioned: UserDraft,
+    /// What the directory says of access now, or said last.
+    pub(crate) governing_active: bool,
     /// Whether an administrator took access away (rule R23).
     pub(crate) suspended: bool,
     /// The role in effect; none without access.
@@ -54,6 +84,6 @@ pub(crate) struct User {
 impl User {
     /// Whether the person has access.
     pub(crate) const fn active(&self) -> bool {
-        self.provisioned.provisioned_active && !self.suspended
+        self.governing_active && !self.suspended
     }
 }

@@ -1,32 +1,62 @@
-//! From the wire's filter tree to a typed one: every field, operator and value is checked here, and what cannot be answered is refused by name.
+//! From the wire's filters and orders to typed ones: every field, operator and value is checked here, and what cannot be answered is refused by
+//! name.
 
 use std::borrow::Cow;
 
-use proto::identity::v1::{Comparison, ElementMatch, Filter as Wire, Operator, filter::Kind, value};
+use proto::identity::v1::{self as wire, Comparison as WireComparison, ElementMatch, Operator, filter::Kind, value};
 
 use crate::domain::{
-    CaseKey, EmailMatch, Error, FILTER_DEPTH_MAX, FILTER_TERMS_MAX, Filter, GroupTerm, InvalidField, UserTerm,
+    Case, Catalogue, Comparison, Error, FILTER_DEPTH_MAX, FILTER_TERMS_MAX, Field, FieldType, Filter, InvalidField,
+    Order, OrderBy, Relation, Selection, TextOperator, Timestamp, USER_ATTRIBUTES, text_key,
 };
+use ids::UserId;
 
-/// A filter over users.
-pub(super) fn user_filter(filter: Wire) -> Result<Filter<UserTerm>, Error> {
-    Terms { comparison: user_comparison, element: user_element, left: FILTER_TERMS_MAX }.filter(filter, 1)
+/// Which resources a list shows, and in which order.
+pub(super) fn selection(
+    filter: Option<wire::Filter>,
+    order: Option<wire::Order>,
+    catalogue: Catalogue<'_>,
+) -> Result<Selection, Error> {
+    let mut terms_left = FILTER_TERMS_MAX;
+    let mut reading = Reading { catalogue, list: "", terms_left: &mut terms_left };
+    Ok(Selection {
+        filter: filter.map(|filter| reading.filter(filter, 1)).transpose()?,
+        order: order.map_or(Ok(Order::BY_ID), |order| self::order(order, catalogue))?,
+    })
 }
 
-/// A filter over groups.
-pub(super) fn group_filter(filter: Wire) -> Result<Filter<GroupTerm>, Error> {
-    Terms { comparison: group_comparison, element: group_element, left: FILTER_TERMS_MAX }.filter(filter, 1)
+/// Whether a filter or an order names an attribute that the tenant defined.
+pub(super) fn names_user_attribute(filter: Option<&wire::Filter>, order: Option<&wire::Order>) -> bool {
+    order.is_some_and(|order| is_user_attribute(&order.field)) || filter.is_some_and(asks_for_user_attribute)
 }
 
-/// How the terms of one kind of resource are read, and how many may still come.
-struct Terms<T> {
-    comparison: fn(&str, value::Kind) -> Result<T, Error>,
-    element: fn(&str, Wire) -> Result<T, Error>,
-    left: usize,
+/// The decoder of the wire bounds the depth of this.
+fn asks_for_user_attribute(filter: &wire::Filter) -> bool {
+    match &filter.kind {
+        None => false,
+        Some(Kind::AllOf(list) | Kind::AnyOf(list)) => list.filters.iter().any(asks_for_user_attribute),
+        Some(Kind::Not(filter)) => asks_for_user_attribute(filter),
+        Some(Kind::Comparison(comparison)) => is_user_attribute(&comparison.field),
+        Some(Kind::Present(field)) => is_user_attribute(field),
+        // No attribute of a tenant's own has elements.
+        Some(Kind::Element(_)) => false,
+    }
 }
 
-impl<T> Terms<T> {
-    fn filter(&mut self, filter: Wire, depth: usize) -> Result<Filter<T>, Error> {
+fn is_user_attribute(path: &str) -> bool {
+    path.strip_prefix(USER_ATTRIBUTES).is_some_and(|rest| rest.starts_with('.'))
+}
+
+/// A filter that is being read.
+struct Reading<'r> {
+    catalogue: Catalogue<'r>,
+    /// The list whose elements the filter is about, for what is said of a field; empty for the resource itself.
+    list: &'r str,
+    terms_left: &'r mut usize,
+}
+
+impl Reading<'_> {
+    fn filter(&mut self, filter: wire::Filter, depth: usize) -> Result<Filter, Error> {
         if depth > FILTER_DEPTH_MAX {
             return Err(invalid(format!("nests deeper than {FILTER_DEPTH_MAX} levels")));
         }
@@ -34,136 +64,151 @@ impl<T> Terms<T> {
             Kind::AllOf(list) => Ok(Filter::AllOf(self.filters(list.filters, depth)?)),
             Kind::AnyOf(list) => Ok(Filter::AnyOf(self.filters(list.filters, depth)?)),
             Kind::Not(filter) => Ok(Filter::Not(Box::new(self.filter(*filter, depth + 1)?))),
-            Kind::Comparison(comparison) => {
+            Kind::Comparison(comparison) => self.comparison(comparison),
+            Kind::Present(path) => {
                 self.count()?;
-                let (field, value) = equality(comparison)?;
-                (self.comparison)(&field, value).map(Filter::Term)
+                Ok(Filter::Present(self.field(&path)?))
             }
-            Kind::Element(element) => {
-                self.count()?;
-                let ElementMatch { field, filter } = *element;
-                let filter = filter.ok_or_else(|| invalid("has an empty node"))?;
-                (self.element)(&field, *filter).map(Filter::Term)
-            }
-            Kind::Present(field) => Err(unsupported(field, "only equality is supported")),
+            Kind::Element(element) => self.element(*element, depth),
         }
     }
 
-    fn filters(&mut self, filters: Vec<Wire>, depth: usize) -> Result<Vec<Filter<T>>, Error> {
+    fn filters(&mut self, filters: Vec<wire::Filter>, depth: usize) -> Result<Vec<Filter>, Error> {
         if filters.is_empty() {
             return Err(invalid("has an empty list"));
         }
         filters.into_iter().map(|filter| self.filter(filter, depth + 1)).collect()
     }
 
+    fn comparison(&mut self, comparison: WireComparison) -> Result<Filter, Error> {
+        self.count()?;
+        let operator = comparison.operator();
+        let WireComparison { field: path, value, .. } = comparison;
+        let field = self.field(&path)?;
+        let value = value.and_then(|value| value.kind).ok_or("it is compared with nothing");
+        let compared = value.and_then(|value| compared(field.kind, operator, value));
+        match compared.map_err(|problem| self.unsupported(&path, problem))? {
+            Some(comparison) if operator == Operator::NotEqual => {
+                Ok(Filter::Not(Box::new(Filter::Compare(field, comparison))))
+            }
+            Some(comparison) => Ok(Filter::Compare(field, comparison)),
+            None => Ok(Filter::Present(field)),
+        }
+    }
+
+    fn element(&mut self, element: ElementMatch, depth: usize) -> Result<Filter, Error> {
+        let ElementMatch { field: path, filter } = element;
+        let filter = filter.ok_or_else(|| invalid("has an empty node"))?;
+        let field = self.field(&path)?;
+        let FieldType::Elements(fields) = field.kind else {
+            return Err(self.unsupported(&path, "it has no elements with fields of their own"));
+        };
+        let mut of_element =
+            Reading { catalogue: Catalogue::Elements(fields), list: &path, terms_left: self.terms_left };
+        let filter = of_element.filter(*filter, depth + 1)?;
+        Ok(Filter::Element(field, Box::new(filter)))
+    }
+
+    fn field(&self, path: &str) -> Result<Field, Error> {
+        self.catalogue.field(path).ok_or_else(|| match self.catalogue.through_list(path) {
+            Some(_) => self.unsupported(path, "it is a field of a list: ask for one element of the list"),
+            None => self.unsupported(path, UNKNOWN),
+        })
+    }
+
     fn count(&mut self) -> Result<(), Error> {
-        self.left =
-            self.left.checked_sub(1).ok_or_else(|| invalid(format!("has more than {FILTER_TERMS_MAX} terms")))?;
+        let left = self.terms_left.checked_sub(1);
+        *self.terms_left = left.ok_or_else(|| invalid(format!("has more than {FILTER_TERMS_MAX} terms")))?;
         Ok(())
     }
-}
 
-fn user_comparison(field: &str, value: value::Kind) -> Result<UserTerm, Error> {
-    match field {
-        "id" => Ok(UserTerm::Id(string(field, value)?.parse().ok())),
-        "user_name" => Ok(UserTerm::UserName(key(field, value)?)),
-        "external_id" => Ok(UserTerm::ExternalId(string(field, value)?)),
-        "display_name" => Ok(UserTerm::DisplayName(key(field, value)?)),
-        "provisioned_active" => Ok(UserTerm::ProvisionedActive(boolean(field, value)?)),
-        _ => Err(unsupported(field, "no such field can be asked for")),
+    fn unsupported(&self, path: &str, problem: &'static str) -> Error {
+        let path = if self.list.is_empty() { path.to_owned() } else { format!("{}.{path}", self.list) };
+        unsupported(path, problem)
     }
 }
 
-fn user_element(field: &str, filter: Wire) -> Result<UserTerm, Error> {
-    if field != "profile.emails" {
-        return Err(unsupported(field, "no such field can be asked for"));
-    }
-    let mut email = EmailMatch::default();
-    email_parts(filter, &mut email)?;
-    Ok(UserTerm::Email(email))
-}
+const UNKNOWN: &str = "no such field can be asked for";
 
-/// Reads `value` and `type` out of one comparison, or of several that must all hold.
-fn email_parts(filter: Wire, email: &mut EmailMatch) -> Result<(), Error> {
-    const FIELD: &str = "profile.emails";
-    match filter.kind.ok_or_else(|| invalid("has an empty node"))? {
-        Kind::Comparison(comparison) => {
-            let (field, value) = equality(comparison)?;
-            let part = match field.as_str() {
-                "value" => &mut email.value,
-                "type" => &mut email.kind,
-                _ => return Err(unsupported(format!("{FIELD}.{field}"), "only value and type can be asked for")),
-            };
-            let asked = key(FIELD, value)?;
-            if part.as_ref().is_some_and(|before| *before != asked) {
-                return Err(unsupported(FIELD, "one address cannot equal two values"));
-            }
-            *part = Some(asked);
-            Ok(())
-        }
-        Kind::AllOf(list) if list.filters.len() <= FILTER_TERMS_MAX => {
-            list.filters.into_iter().try_for_each(|filter| match &filter.kind {
-                // One level is all that two parts need, and it bounds the recursion.
-                Some(Kind::Comparison(_)) => email_parts(filter, email),
-                _ => Err(unsupported(FIELD, "only equalities joined by `and` can be asked of an address")),
-            })
-        }
-        _ => Err(unsupported(FIELD, "only equalities joined by `and` can be asked of an address")),
-    }
-}
-
-fn group_comparison(field: &str, value: value::Kind) -> Result<GroupTerm, Error> {
-    match field {
-        "id" => Ok(GroupTerm::Id(string(field, value)?.parse().ok())),
-        "display_name" => Ok(GroupTerm::DisplayName(key(field, value)?)),
-        "external_id" => Ok(GroupTerm::ExternalId(string(field, value)?)),
-        _ => Err(unsupported(field, "no such field can be asked for")),
-    }
-}
-
-fn group_element(field: &str, filter: Wire) -> Result<GroupTerm, Error> {
-    match (field, filter.kind) {
-        ("members", Some(Kind::Comparison(comparison))) => match equality(comparison)? {
-            (field, value) if field == "user_id" => Ok(GroupTerm::Member(string("members", value)?.parse().ok())),
-            (field, _) => Err(unsupported(format!("members.{field}"), "only user_id can be asked for")),
+/// What a field of a type is compared with; none where it only has to be present.
+fn compared(kind: FieldType, operator: Operator, value: value::Kind) -> Result<Option<Comparison>, &'static str> {
+    let relation = relation(operator);
+    match (kind, value) {
+        (FieldType::Id, value::Kind::String(text)) => match relation {
+            Some(Relation::Equal) => Ok(Some(Comparison::Id(text.parse::<UserId>().ok().map(UserId::uuid)))),
+            _ => Err("an id is equal or not, and nothing else"),
         },
-        _ => Err(unsupported(field, "no such field can be asked for")),
-    }
-}
-
-fn equality(comparison: Comparison) -> Result<(String, value::Kind), Error> {
-    let operator = comparison.operator();
-    let Comparison { field, value, .. } = comparison;
-    match (operator, value.and_then(|value| value.kind)) {
-        (Operator::Equal, Some(value)) => Ok((field, value)),
-        (Operator::Equal, None) => Err(unsupported(field, "it is compared with nothing")),
-        _ => Err(unsupported(field, "only equality is supported")),
-    }
-}
-
-fn key(field: &str, value: value::Kind) -> Result<CaseKey, Error> {
-    string(field, value).map(|text| CaseKey::of(&text))
-}
-
-fn string(field: &str, value: value::Kind) -> Result<String, Error> {
-    match value {
-        value::Kind::String(text) if text.contains('\0') => {
-            Err(unsupported(field, "the value contains the character U+0000"))
+        (FieldType::Text(case), value::Kind::String(text)) => text_compared(case, operator, text),
+        (FieldType::Texts, value::Kind::String(text)) => text_compared(Case::Folded, operator, text),
+        (FieldType::Boolean, value::Kind::Boolean(truth)) => match relation {
+            Some(Relation::Equal) => Ok(Some(Comparison::Boolean(truth))),
+            _ => Err("a truth value is equal or not, and nothing else"),
+        },
+        (FieldType::Number | FieldType::Numbers, value::Kind::Number(number)) if number.is_finite() => {
+            relation.map(|relation| Some(Comparison::Number(relation, number))).ok_or(NOT_A_TEXT)
         }
-        value::Kind::String(text) => Ok(text),
-        value::Kind::Boolean(_) | value::Kind::Number(_) | value::Kind::Time(_) => {
-            Err(unsupported(field, "it is compared with text"))
+        (FieldType::Time, value::Kind::Time(time)) => {
+            relation.map(|relation| Some(Comparison::Time(relation, to_time(time)))).ok_or(NOT_A_TEXT)
         }
+        (FieldType::Id | FieldType::Text(_) | FieldType::Texts, _) => Err("it is compared with text"),
+        (FieldType::Boolean, _) => Err("it is compared with true or false"),
+        (FieldType::Number | FieldType::Numbers, _) => Err("it is compared with a number that is finite"),
+        (FieldType::Time, _) => Err("it is compared with a point in time"),
+        (FieldType::Object, _) => Err("it is compared with nothing: ask whether it is present, or for its fields"),
+        (FieldType::Elements(_), _) => Err("it is compared with nothing: ask for one of its elements"),
     }
 }
 
-fn boolean(field: &str, value: value::Kind) -> Result<bool, Error> {
-    match value {
-        value::Kind::Boolean(truth) => Ok(truth),
-        value::Kind::String(_) | value::Kind::Number(_) | value::Kind::Time(_) => {
-            Err(unsupported(field, "it is compared with true or false"))
-        }
+const NOT_A_TEXT: &str = "the operator is of texts alone, or none";
+
+fn text_compared(case: Case, operator: Operator, text: String) -> Result<Option<Comparison>, &'static str> {
+    if text.contains('\0') {
+        return Err("the value contains the character U+0000");
     }
+    let operator = match operator {
+        Operator::Contains => TextOperator::Contains,
+        Operator::StartsWith => TextOperator::StartsWith,
+        Operator::EndsWith => TextOperator::EndsWith,
+        other => TextOperator::Is(relation(other).ok_or("it is compared by no operator")?),
+    };
+    // Every text contains nothing.
+    if text.is_empty() && !matches!(operator, TextOperator::Is(_)) {
+        return Ok(None);
+    }
+    Ok(Some(Comparison::Text(operator, text_key(case, text))))
+}
+
+/// "Not equal" is read as equal; whoever asks negates it.
+const fn relation(operator: Operator) -> Option<Relation> {
+    match operator {
+        Operator::Equal | Operator::NotEqual => Some(Relation::Equal),
+        Operator::Greater => Some(Relation::Greater),
+        Operator::GreaterOrEqual => Some(Relation::GreaterOrEqual),
+        Operator::Less => Some(Relation::Less),
+        Operator::LessOrEqual => Some(Relation::LessOrEqual),
+        Operator::Unspecified | Operator::Contains | Operator::StartsWith | Operator::EndsWith => None,
+    }
+}
+
+fn to_time(time: pbjson_types::Timestamp) -> Timestamp {
+    Timestamp(time.seconds.saturating_mul(1_000_000).saturating_add(i64::from(time.nanos / 1000)))
+}
+
+fn order(order: wire::Order, catalogue: Catalogue<'_>) -> Result<Order, Error> {
+    let wire::Order { field: path, descending } = order;
+    let by = match (catalogue.field(&path), catalogue.through_list(&path)) {
+        (Some(field), _) => match field.kind {
+            FieldType::Object | FieldType::Elements(_) | FieldType::Texts | FieldType::Numbers => {
+                return Err(unsupported(path, "nothing is ordered by what has more than one value"));
+            }
+            FieldType::Id | FieldType::Text(_) | FieldType::Boolean | FieldType::Number | FieldType::Time => {
+                OrderBy::Field(field)
+            }
+        },
+        (None, Some((list, field))) => OrderBy::Element { list, field },
+        (None, None) => return Err(unsupported(path, UNKNOWN)),
+    };
+    Ok(Order { by, descending })
 }
 
 fn unsupported(field: impl Into<String>, problem: impl Into<Cow<'static, str>>) -> Error {
@@ -175,66 +220,4 @@ fn invalid(problem: impl Into<Cow<'static, str>>) -> Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use proto::identity::v1::{FilterList, Value};
-
-    use super::*;
-
-    fn compare(field: &str, operator: Operator, value: value::Kind) -> Wire {
-        let value = Some(Value { kind: Some(value) });
-        Wire { kind: Some(Kind::Comparison(Comparison { field: field.into(), operator: operator.into(), value })) }
-    }
-
-    fn text(field: &str, value: &str) -> Wire {
-        compare(field, Operator::Equal, value::Kind::String(value.into()))
-    }
-
-    fn all(filters: Vec<Wire>) -> Wire {
-        Wire { kind: Some(Kind::AllOf(FilterList { filters })) }
-    }
-
-    fn element(field: &str, filter: Wire) -> Wire {
-        Wire {
-            kind: Some(Kind::Element(Box::new(ElementMatch { field: field.into(), filter: Some(Box::new(filter)) }))),
-        }
-    }
-
-    #[test]
-    fn what_a_directory_matches_on_is_understood() {
-        assert_eq!(user_filter(text("user_name", "ADA@x")), Ok(Filter::Term(UserTerm::UserName(CaseKey::of("ada@x")))));
-        let work = element("profile.emails", all(vec![text("type", "work"), text("value", "a@b")]));
-        let expected = EmailMatch { value: Some(CaseKey::of("a@b")), kind: Some(CaseKey::of("work")) };
-        assert_eq!(user_filter(work), Ok(Filter::Term(UserTerm::Email(expected))));
-        assert_eq!(user_filter(text("id", "none")), Ok(Filter::Term(UserTerm::Id(None))));
-    }
-
-    #[test]
-    fn what_cannot_be_answered_is_refused_by_name() {
-        for (filter, name) in [
-            (text("nick_name", "x"), "nick_name"),
-            (compare("user_name", Operator::Contains, value::Kind::String("x".into())), "user_name"),
-            (compare("user_name", Operator::Equal, value::Kind::Boolean(true)), "user_name"),
-            (text("provisioned_active", "true"), "provisioned_active"),
-            (Wire { kind: Some(Kind::Present("external_id".into())) }, "external_id"),
-            (element("profile.ims", text("value", "x")), "profile.ims"),
-            (element("profile.emails", text("display", "x")), "profile.emails.display"),
-        ] {
-            match user_filter(filter) {
-                Err(Error::UnsupportedFilter { field, .. }) => assert_eq!(field, name),
-                other => panic!("{name}: {other:?}"),
-            }
-        }
-    }
-
-    #[test]
-    fn depth_and_terms_are_bounded_on_both_sides() {
-        let nested = |levels: usize| {
-            (1..levels).fold(text("id", "x"), |inner, _| Wire { kind: Some(Kind::Not(Box::new(inner))) })
-        };
-        assert!(user_filter(nested(FILTER_DEPTH_MAX)).is_ok());
-        assert!(user_filter(nested(FILTER_DEPTH_MAX + 1)).is_err());
-        assert!(user_filter(all(vec![text("id", "x"); FILTER_TERMS_MAX])).is_ok());
-        assert!(user_filter(all(vec![text("id", "x"); FILTER_TERMS_MAX + 1])).is_err());
-        assert!(user_filter(all(vec![])).is_err() && user_filter(Wire { kind: None }).is_err());
-    }
-}
+mod tests;

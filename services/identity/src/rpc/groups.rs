@@ -11,10 +11,15 @@ use tonic::{Request, Response, Status, async_trait};
 
 use crate::{
     domain::{
-        Error, ExternalId, GROUP_CHANGES_MAX, Group, GroupChange, GroupDraft, GroupName, InvalidField, LISTED_MAX,
-        MEMBER_IDS_MAX, Member,
+        Catalogue, Error, ExternalId, GROUP_CHANGES_MAX, Group, GroupChange, GroupDraft, GroupName, InvalidField,
+        LISTED_MAX, MEMBER_IDS_MAX, Member,
     },
-    rpc::{Rpc, call::Read, filters, paging},
+    rpc::{
+        Rpc,
+        call::Read,
+        filters,
+        paging::{self, Asked, Digest},
+    },
     store::{ChangeGroup, CreateGroup, DeleteGroup, ListMembers},
 };
 
@@ -40,16 +45,15 @@ impl GroupService for Rpc {
     }
 
     async fn list_groups(&self, request: Request<ListGroupsRequest>) -> Result<Response<ListGroupsResponse>, Status> {
-        let ListGroupsRequest { tenant_id, page_token, page_size, skip, .. } = request.get_ref();
-        let slice = paging::slice(*page_size, page_token, *skip)?;
+        let ListGroupsRequest { tenant_id, filter, page_token, page_size, skip, order } = request.get_ref();
         let read = Read::list(page_token);
         let tenant = self.reader(&request, tenant_id, "/rollcall.identity.v1.GroupService/ListGroups", read).await?;
-        let filter = request.into_inner().filter.map(filters::group_filter).transpose()?;
-        let listed = self.store.list_groups(tenant, filter.as_ref(), slice).await?;
-        let next_page_token = match listed.rows.last() {
-            Some(last) if listed.more => paging::token(last.id),
-            _ => String::new(),
-        };
+        let digest = Digest::of(filter.as_ref(), order.as_ref());
+        let selection = filters::selection(filter.clone(), order.clone(), Catalogue::Groups)?;
+        let asked = Asked { page_size: *page_size, page_token, skip: *skip };
+        let slice = asked.slice(digest, &selection.order)?;
+        let listed = self.store.list_groups(tenant, &selection, slice).await?;
+        let next_page_token = paging::next_token(listed.next, digest)?;
         Ok(Response::new(ListGroupsResponse {
             groups: listed.rows.into_iter().map(Into::into).collect(),
             next_page_token,

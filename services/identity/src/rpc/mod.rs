@@ -10,13 +10,14 @@ mod profile;
 mod roles;
 mod status;
 mod tenants;
+mod user_attributes;
 mod users;
 
 use authn::{Authenticator, grpc::Layer};
 use proto::identity::v1::{
     audit_service_server::AuditServiceServer, group_service_server::GroupServiceServer,
     role_service_server::RoleServiceServer, tenant_service_server::TenantServiceServer,
-    user_service_server::UserServiceServer,
+    user_attribute_service_server::UserAttributeServiceServer, user_service_server::UserServiceServer,
 };
 use tonic::service::RoutesBuilder;
 use tower::Layer as _;
@@ -53,7 +54,7 @@ impl Rpc {
                 routes.add_service(guard.layer(server));
             )*};
         }
-        add!(GroupServiceServer, TenantServiceServer, UserServiceServer);
+        add!(GroupServiceServer, TenantServiceServer, UserAttributeServiceServer, UserServiceServer);
         if self.listener == Listener::Public {
             add!(AuditServiceServer, RoleServiceServer);
         }

@@ -42,9 +42,12 @@ fn parts(error: &Error) -> (Code, ErrorReason, Vec<(&'static str, String)>) {
         Error::UnsupportedFilter { field, .. } => {
             (Code::InvalidArgument, ErrorReason::UnsupportedFilter, vec![("field", short(field))])
         }
+        Error::FilterTooCostly => (Code::ResourceExhausted, ErrorReason::FilterTooCostly, vec![]),
         Error::UserNameTaken { holder } => (Code::AlreadyExists, ErrorReason::UserNameTaken, held_by(holder)),
         Error::GroupNameTaken { holder } => (Code::AlreadyExists, ErrorReason::GroupNameTaken, held_by(holder)),
         Error::TenantNameTaken => (Code::AlreadyExists, ErrorReason::TenantNameTaken, vec![]),
+        Error::UserAttributeTaken => (Code::AlreadyExists, ErrorReason::UserAttributeTaken, vec![]),
+        Error::TooManyUserAttributes => (Code::FailedPrecondition, ErrorReason::TooManyUserAttributes, vec![]),
         Error::VersionMismatch { stored } => {
             (Code::Aborted, ErrorReason::VersionMismatch, vec![("version", stored.to_string())])
         }
@@ -83,9 +86,12 @@ mod tests {
             Error::NotFound("user"),
             Error::InvalidField(InvalidField::new("user_name", "must not be empty")),
             Error::UnsupportedFilter { field: "nick_name".into(), problem: "no index".into() },
+            Error::FilterTooCostly,
             Error::UserNameTaken { holder: Some("u1".into()) },
             Error::GroupNameTaken { holder: None },
             Error::TenantNameTaken,
+            Error::UserAttributeTaken,
+            Error::TooManyUserAttributes,
             Error::VersionMismatch { stored: 7 },
             Error::UnknownMembers { ids: vec!["x".into()] },
             Error::NestedGroups { ids: vec!["g".into()] },
@@ -105,9 +111,12 @@ mod tests {
             r#"NotFound ERROR_REASON_NOT_FOUND [] no such user"#,
             r#"InvalidArgument ERROR_REASON_INVALID_FIELD [("field", "user_name")] user_name must not be empty"#,
             r#"InvalidArgument ERROR_REASON_UNSUPPORTED_FILTER [("field", "nick_name")] nick_name cannot be filtered so: no index"#,
+            r#"ResourceExhausted ERROR_REASON_FILTER_TOO_COSTLY [] no index answers this filter or order, and looking at every resource takes too long"#,
             r#"AlreadyExists ERROR_REASON_USER_NAME_TAKEN [("holder", "u1")] the user name is taken by u1"#,
             r#"AlreadyExists ERROR_REASON_GROUP_NAME_TAKEN [] the group's display name is taken"#,
             r#"AlreadyExists ERROR_REASON_TENANT_NAME_TAKEN [] the tenant's name is taken"#,
+            r#"AlreadyExists ERROR_REASON_USER_ATTRIBUTE_TAKEN [] the tenant has a user attribute of this name"#,
+            r#"FailedPrecondition ERROR_REASON_TOO_MANY_USER_ATTRIBUTES [] the tenant has as many user attributes as it may"#,
             r#"Aborted ERROR_REASON_VERSION_MISMATCH [("version", "7")] the stored version is 7"#,
             r#"InvalidArgument ERROR_REASON_UNKNOWN_MEMBER [("ids", "x"), ("count", "1")] no user has ever had these ids: x"#,
             r#"InvalidArgument ERROR_REASON_NESTED_GROUP [("ids", "g"), ("count", "1")] these are ids of groups, and groups cannot be members: g"#,

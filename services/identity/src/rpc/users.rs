@@ -1,16 +1,27 @@
 //! `UserService`.
 
-use ids::UserId;
+use std::collections::HashMap;
+
+use ids::{TenantId, UserId};
 use pbjson_types::Empty;
 use proto::identity::v1::{
     self as wire, CreateUserRequest, DeleteUserRequest, GetUserRequest, ListUsersRequest, ListUsersResponse,
-    ReplaceUserRequest, RestoreUserRequest, SuspendUserRequest, user_service_server::UserService,
+    ReplaceUserRequest, RestoreUserRequest, SuspendUserRequest, UserView, user_service_server::UserService,
 };
 use tonic::{Request, Response, Status, async_trait};
 
 use crate::{
-    domain::{DisplayName, Error, ExternalId, InvalidField, Profile, RoleSource, Timestamp, User, UserDraft, UserName},
-    rpc::{Rpc, call::Read, filters, paging},
+    domain::{
+        Catalogue, DisplayName, Error, ExternalId, InvalidField, MemberOf, Profile, RoleSource, Timestamp, User,
+        UserDraft, UserName,
+    },
+    rpc::{
+        Rpc,
+        call::Read,
+        filters,
+        paging::{self, Asked, Digest},
+        user_attributes,
+    },
     store::{DeleteUser, ReplaceUser},
 };
 
@@ -19,33 +30,41 @@ impl UserService for Rpc {
     async fn create_user(&self, request: Request<CreateUserRequest>) -> Result<Response<wire::User>, Status> {
         let caller =
             self.writer(&request, &request.get_ref().tenant_id, "/rollcall.identity.v1.UserService/CreateUser")?;
-        let draft = draft(request.into_inner().user).map_err(Error::from)?;
+        let mut draft = draft(request.into_inner().user).map_err(Error::from)?;
+        // There is no earlier word that could go on to decide.
+        draft.provisioned_active.get_or_insert(true);
         let user = self.store.create_user(&caller, draft).await?;
         Ok(Response::new(user.into()))
     }
 
     async fn get_user(&self, request: Request<GetUserRequest>) -> Result<Response<wire::User>, Status> {
         let GetUserRequest { tenant_id, user_id, .. } = request.get_ref();
+        let view = request.get_ref().view();
         let user = id(user_id)?;
         let read = Read::Begun { subject: user_id };
         let tenant = self.reader(&request, tenant_id, "/rollcall.identity.v1.UserService/GetUser", read).await?;
         let user = self.store.user(tenant, user).await?;
-        Ok(Response::new(user.into()))
+        let mut viewed = self.viewed(tenant, vec![user], view).await?;
+        Ok(Response::new(viewed.pop().ok_or(Error::NotFound("user"))?))
     }
 
     async fn list_users(&self, request: Request<ListUsersRequest>) -> Result<Response<ListUsersResponse>, Status> {
-        let ListUsersRequest { tenant_id, page_token, page_size, skip, .. } = request.get_ref();
-        let slice = paging::slice(*page_size, page_token, *skip)?;
+        let ListUsersRequest { tenant_id, filter, page_token, page_size, skip, order, .. } = request.get_ref();
         let read = Read::list(page_token);
         let tenant = self.reader(&request, tenant_id, "/rollcall.identity.v1.UserService/ListUsers", read).await?;
-        let filter = request.into_inner().filter.map(filters::user_filter).transpose()?;
-        let listed = self.store.list_users(tenant, filter.as_ref(), slice).await?;
-        let next_page_token = match listed.rows.last() {
-            Some(last) if listed.more => paging::token(last.id),
-            _ => String::new(),
+        let digest = Digest::of(filter.as_ref(), order.as_ref());
+        let defined = if filters::names_user_attribute(filter.as_ref(), order.as_ref()) {
+            self.store.user_attributes(tenant).await?
+        } else {
+            Vec::new()
         };
+        let selection = filters::selection(filter.clone(), order.clone(), Catalogue::Users(&defined))?;
+        let asked = Asked { page_size: *page_size, page_token, skip: *skip };
+        let slice = asked.slice(digest, &selection.order)?;
+        let listed = self.store.list_users(tenant, &selection, slice).await?;
+        let next_page_token = paging::next_token(listed.next, digest)?;
         Ok(Response::new(ListUsersResponse {
-            users: listed.rows.into_iter().map(Into::into).collect(),
+            users: self.viewed(tenant, listed.rows, request.get_ref().view()).await?,
             next_page_token,
             total_size: listed.total.map_or(0, |total| i64::try_from(total).unwrap_or(i64::MAX)),
         }))
@@ -84,6 +103,24 @@ impl UserService for Rpc {
     }
 }
 
+impl Rpc {
+    /// Users as a view shows them.
+    async fn viewed(&self, tenant: TenantId, users: Vec<User>, view: UserView) -> Result<Vec<wire::User>, Error> {
+        let mut groups = match view {
+            UserView::Full if !users.is_empty() => {
+                let ids: Vec<UserId> = users.iter().map(|user| user.id).collect();
+                self.store.groups_of(tenant, &ids).await?
+            }
+            UserView::Full | UserView::Basic | UserView::Unspecified => HashMap::new(),
+        };
+        let viewed = users.into_iter().map(|user| {
+            let groups = groups.remove(&user.id).unwrap_or_default();
+            wire::User { groups: groups.into_iter().map(Into::into).collect(), ..user.into() }
+        });
+        Ok(viewed.collect())
+    }
+}
+
 /// An id that no user can have is an id that no user has.
 pub(super) fn id(text: &str) -> Result<UserId, Error> {
     text.parse().map_err(|_| Error::NotFound("user"))
@@ -92,13 +129,16 @@ pub(super) fn id(text: &str) -> Result<UserId, Error> {
 fn draft(user: Option<wire::User>) -> Result<UserDraft, InvalidField> {
     let user = user.ok_or_else(|| InvalidField::new("user", "must be set"))?;
     let known = |text: Option<String>| text.filter(|text| !text.is_empty());
-    Ok(UserDraft {
+    let draft = UserDraft {
         user_name: UserName::parse(user.user_name)?,
         external_id: known(user.external_id).map(ExternalId::parse).transpose()?,
         display_name: known(user.display_name).map(DisplayName::parse).transpose()?,
-        provisioned_active: user.provisioned_active.unwrap_or(true),
+        provisioned_active: user.provisioned_active,
         profile: user.profile.map(Profile::try_from).transpose()?.unwrap_or_default(),
-    })
+        attributes: user_attributes::values(user.user_attributes)?,
+    };
+    draft.check()?;
+    Ok(draft)
 }
 
 impl From<User> for wire::User {
@@ -116,16 +156,22 @@ impl From<User> for wire::User {
             display_name: user.provisioned.display_name.map(|name| name.as_str().to_owned()),
             profile: Some(user.provisioned.profile.into()),
             active,
-            provisioned_active: Some(user.provisioned.provisioned_active),
+            provisioned_active: user.provisioned.provisioned_active,
             suspended: user.suspended,
             role: user.role.map_or_else(String::new, |role| role.role.as_str().to_owned()),
             role_source: role_source.into(),
             version: user.version,
             create_time: Some(user.created_at.into()),
             update_time: Some(user.updated_at.into()),
-            user_attributes: std::collections::HashMap::new(),
+            user_attributes: user_attributes::to_wire(user.provisioned.attributes),
             groups: Vec::new(),
         }
+    }
+}
+
+impl From<MemberOf> for wire::MemberOf {
+    fn from(group: MemberOf) -> Self {
+        Self { group_id: group.group.to_string(), display_name: group.display_name }
     }
 }
 

@@ -10,13 +10,15 @@ use uuid::Uuid;
 
 use crate::{
     domain::{
-        Caller, CaseKey, Error, ExternalId, Filter, Group, GroupChange, GroupDraft, GroupName, GroupTerm, Listed,
-        Slice, Timestamp,
+        Caller, CaseKey, Error, ExternalId, Group, GroupChange, GroupDraft, GroupName, Listed, Selection, Slice,
+        Timestamp,
     },
     store::{
-        Outcome, Running, Store, check_version, conditions,
+        Outcome, Running, Store, check_version,
         entity::group,
-        listing, members, refuse,
+        listing::List,
+        members, refuse,
+        resource::Subject,
         tx::{ChangeKind, Tx},
         unavailable,
     },
@@ -63,7 +65,7 @@ impl Store {
     pub(crate) async fn list_groups(
         &self,
         tenant: TenantId,
-        filter: Option<&Filter<GroupTerm>>,
+        selection: &Selection,
         slice: Slice,
     ) -> Result<Listed<Group>, Error> {
         let mut select = Query::select();
@@ -72,14 +74,8 @@ impl Store {
             .from(group::Entity)
             .and_where(group::Column::TenantId.eq(tenant.uuid()))
             .and_where(group::Column::DeletedAtUs.is_null());
-        let condition = filter.map(|filter| conditions::groups(tenant, filter));
-        let listed = listing::list(self.database.read(), listing::groups(tenant), select, condition, slice).await;
-        listed
-            .and_then(|listed| {
-                let rows = listed.rows.iter().map(from_row).collect::<Result<_, _>>()?;
-                Ok(Listed { rows, more: listed.more, total: listed.total })
-            })
-            .map_err(|error| unavailable(&error))
+        let list = List::new(self.database.read(), tenant, Subject::Group, selection);
+        list.page(select, slice, from_row).await
     }
 
     pub(crate) async fn change_group(&self, caller: &Caller, change: ChangeGroup) -> Result<Group, Error> {

@@ -8,149 +8,131 @@ use std::time::Duration;
 
 use ids::TenantId;
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, ExprTrait, QueryFilter, QueryOrder,
-    QueryResult, QuerySelect,
-    sea_query::{Condition, Expr, IntoColumnRef, Order, Query, SelectStatement, SimpleExpr},
+    ConnectionTrait, DatabaseConnection, DbErr, QueryResult,
+    sea_query::{Condition, Expr, ExprTrait, Query, SelectStatement},
 };
-use uuid::Uuid;
 
 use crate::{
-    domain::{Listed, PageStart, Slice, Timestamp},
-    store::entity::{group, user},
+    domain::{Error, Listed, Mark, OrderBy, PageStart, Place, Selection, Slice, Timestamp},
+    store::{
+        conditions,
+        order::{Bound, Ordering},
+        resource::{Scope, Subject},
+        unavailable,
+    },
 };
 
 /// How long a deleted row keeps its place in the count: longer than any walk.
 const RANKED_AFTER_DELETION: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// A table that can be listed, within one tenant.
-pub(super) struct Table<E: EntityTrait> {
-    entity: E,
-    id: E::Column,
-    deleted_at: E::Column,
-    tenant: SimpleExpr,
+/// A list of one resource.
+pub(super) struct List<'l> {
+    db: &'l DatabaseConnection,
+    scope: Scope,
+    condition: Condition,
+    ordering: Ordering,
+    /// Whether an index finds its rows, in their order or so few that their order costs nothing.
+    indexed: bool,
 }
 
-pub(super) fn users(tenant: TenantId) -> Table<user::Entity> {
-    Table {
-        entity: user::Entity,
-        id: user::Column::Id,
-        deleted_at: user::Column::DeletedAtUs,
-        tenant: user::Column::TenantId.eq(tenant.uuid()),
+impl<'l> List<'l> {
+    pub(super) fn new(db: &'l DatabaseConnection, tenant: TenantId, subject: Subject, selection: &Selection) -> Self {
+        let scope = Scope { engine: db.get_database_backend(), tenant, subject };
+        let condition =
+            selection.filter.as_ref().map_or_else(Condition::all, |filter| conditions::build(scope, filter));
+        let indexed = match &selection.filter {
+            Some(filter) => conditions::is_indexed(filter),
+            None => matches!(&selection.order.by, OrderBy::Field(field) if matches!(field.place, Place::Column(_))),
+        };
+        Self { db, scope, condition, ordering: Ordering::new(scope, &selection.order), indexed }
     }
-}
 
-pub(super) fn groups(tenant: TenantId) -> Table<group::Entity> {
-    Table {
-        entity: group::Entity,
-        id: group::Column::Id,
-        deleted_at: group::Column::DeletedAtUs,
-        tenant: group::Column::TenantId.eq(tenant.uuid()),
-    }
-}
-
-/// One page of `select`, which chooses the live rows of the table's tenant, under `condition`.
-pub(super) async fn list<E: EntityTrait>(
-    db: &DatabaseConnection,
-    table: Table<E>,
-    mut select: SelectStatement,
-    condition: Option<Condition>,
-    slice: Slice,
-) -> Result<Listed<QueryResult>, DbErr> {
-    if let Some(condition) = &condition {
-        select.cond_where(condition.clone());
-    }
-    let id = (table.entity, table.id);
-    match slice.start {
-        PageStart::After(after) => {
-            select.and_where(Expr::col(id).gt(after));
-        }
-        PageStart::Skip(0) => {}
-        PageStart::Skip(skip) if condition.is_some() => {
-            select.offset(skip);
-        }
-        PageStart::Skip(skip) => match id_at_rank(db, &table, skip).await? {
-            Some(first) => {
-                select.and_where(Expr::col(id).gte(first));
+    /// One page of `select`, which chooses the live rows of the tenant.
+    pub(super) async fn page<T>(
+        &self,
+        select: SelectStatement,
+        slice: Slice,
+        from_row: fn(&QueryResult) -> Result<T, DbErr>,
+    ) -> Result<Listed<T>, Error> {
+        let listed = self.read(select, slice, from_row).await;
+        listed.map_err(|error| {
+            if database::ran_out_of_time(&error) && !self.indexed {
+                Error::FilterTooCostly
+            } else {
+                unavailable(&error)
             }
-            None => return counted(db, &table, None).await,
-        },
+        })
     }
-    if slice.size == 0 {
-        return counted(db, &table, condition).await;
+
+    async fn read<T>(
+        &self,
+        mut select: SelectStatement,
+        slice: Slice,
+        from_row: fn(&QueryResult) -> Result<T, DbErr>,
+    ) -> Result<Listed<T>, DbErr> {
+        let Slice { start, size } = slice;
+        match &start {
+            PageStart::After(mark) => {
+                select.cond_where(self.ordering.beyond(mark, Bound::After));
+            }
+            PageStart::Skip(0) => {}
+            PageStart::Skip(skip) => match self.at_rank(*skip).await? {
+                Some(first) => {
+                    select.cond_where(self.ordering.beyond(&first, Bound::From));
+                }
+                None => return self.nothing().await,
+            },
+        }
+        if size == 0 {
+            return self.nothing().await;
+        }
+        select.cond_where(self.condition.clone()).limit(size + 1);
+        self.ordering.apply(&mut select);
+        let mut rows = self.db.query_all(&select).await?;
+        let more = rows.len() as u64 > size;
+        rows.truncate(usize::try_from(size).unwrap_or(usize::MAX));
+        let next = rows.last().filter(|_| more).map(|last| self.ordering.mark(last)).transpose()?;
+        let total = match start {
+            PageStart::After(_) => None,
+            PageStart::Skip(0) if !more => Some(rows.len() as u64),
+            PageStart::Skip(_) if !more => Some(self.count(self.scope.live()).await?),
+            PageStart::Skip(_) => Some(self.count(self.ranked()).await?),
+        };
+        Ok(Listed { rows: rows.iter().map(from_row).collect::<Result<_, _>>()?, next, total })
     }
-    select.order_by(id.into_column_ref(), Order::Asc).limit(slice.size + 1);
-    let mut rows = db.query_all(&select).await?;
-    let more = rows.len() as u64 > slice.size;
-    rows.truncate(usize::try_from(slice.size).unwrap_or(usize::MAX));
-    let total = match slice.start {
-        PageStart::After(_) => None,
-        // The last page knows the whole, unless it lies behind the end.
-        PageStart::Skip(skip) if !more && (skip == 0 || !rows.is_empty()) => Some(skip + rows.len() as u64),
-        PageStart::Skip(_) if condition.is_some() => Some(count(db, &table, condition).await?),
-        PageStart::Skip(_) => Some(count_ranked(db, &table).await?),
-    };
-    Ok(Listed { rows, more, total })
-}
 
-/// No rows, and how many live ones there are.
-async fn counted<E: EntityTrait>(
-    db: &DatabaseConnection,
-    table: &Table<E>,
-    condition: Option<Condition>,
-) -> Result<Listed<QueryResult>, DbErr> {
-    let total = count(db, table, condition).await?;
-    Ok(Listed { rows: Vec::new(), more: false, total: Some(total) })
-}
-
-async fn count<E: EntityTrait>(
-    db: &DatabaseConnection,
-    table: &Table<E>,
-    condition: Option<Condition>,
-) -> Result<u64, DbErr> {
-    let mut which = Condition::all().add(table.tenant.clone()).add(table.deleted_at.is_null());
-    if let Some(condition) = condition {
-        which = which.add(condition);
+    /// No rows, and how many live ones there are.
+    async fn nothing<T>(&self) -> Result<Listed<T>, DbErr> {
+        let total = self.count(self.scope.live()).await?;
+        Ok(Listed { rows: Vec::new(), next: None, total: Some(total) })
     }
-    count_where(db, table, which).await
-}
 
-async fn count_ranked<E: EntityTrait>(db: &DatabaseConnection, table: &Table<E>) -> Result<u64, DbErr> {
-    count_where(db, table, ranked(table)).await
-}
+    async fn count(&self, which: Condition) -> Result<u64, DbErr> {
+        let mut select = Query::select();
+        self.scope.from(&mut select);
+        select.expr(Expr::col(self.scope.id()).count()).cond_where(which).cond_where(self.condition.clone());
+        let row = self.db.query_one(&select).await?;
+        let counted: i64 = row.map_or(Ok(0), |row| row.try_get_by_index(0))?;
+        Ok(u64::try_from(counted).unwrap_or(0))
+    }
 
-async fn count_where<E: EntityTrait>(
-    db: &DatabaseConnection,
-    table: &Table<E>,
-    which: Condition,
-) -> Result<u64, DbErr> {
-    let mut select = Query::select();
-    select.expr(Expr::col((table.entity, table.id)).count()).from(table.entity).cond_where(which);
-    let row = db.query_one(&select).await?;
-    let counted: i64 = row.map_or(Ok(0), |row| row.try_get_by_index(0))?;
-    Ok(u64::try_from(counted).unwrap_or(0))
-}
+    /// The place of the row that has this many before it.
+    async fn at_rank(&self, rank: u64) -> Result<Option<Mark>, DbErr> {
+        let mut select = Query::select();
+        self.scope.from(&mut select);
+        select
+            .column(self.scope.id())
+            .cond_where(self.ranked())
+            .cond_where(self.condition.clone())
+            .offset(rank)
+            .limit(1);
+        self.ordering.apply(&mut select);
+        let row = self.db.query_one(&select).await?;
+        row.map(|row| self.ordering.mark(&row)).transpose()
+    }
 
-async fn id_at_rank<E: EntityTrait>(
-    db: &DatabaseConnection,
-    table: &Table<E>,
-    rank: u64,
-) -> Result<Option<Uuid>, DbErr> {
-    E::find()
-        .filter(ranked(table))
-        .order_by_asc(table.id)
-        .select_only()
-        .column(table.id)
-        .offset(rank)
-        .limit(1)
-        .into_tuple()
-        .one(db)
-        .await
-}
-
-/// The rows that have a place in the count.
-fn ranked<E: EntityTrait>(table: &Table<E>) -> Condition {
-    let since = Timestamp::now().before(RANKED_AFTER_DELETION);
-    Condition::all()
-        .add(table.tenant.clone())
-        .add(Condition::any().add(table.deleted_at.is_null()).add(table.deleted_at.gt(since.0)))
+    /// The rows that have a place in the count.
+    fn ranked(&self) -> Condition {
+        self.scope.live_since(Timestamp::now().before(RANKED_AFTER_DELETION))
+    }
 }

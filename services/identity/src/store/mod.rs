@@ -5,17 +5,21 @@
 
 mod audit;
 mod conditions;
+mod document;
 mod entity;
 mod groups;
 mod listing;
 mod members;
+mod memberships;
 mod migrations;
+mod order;
+mod resource;
 mod roles;
 mod tenants;
 #[cfg(test)]
 mod tests;
 mod tx;
-
+mod user_attributes;
 mod user_rows;
 mod users;
 

@@ -120,8 +120,7 @@ async fn insert(
 
 fn set_provisioning_state<'a>(tx: &'a Tx<'a>, state: &'a ProvisioningState) -> Running<'a, Tenant> {
     Box::pin(async move {
-        let row = tenant::Entity::find_by_id(tx.tenant()).lock_exclusive().one(tx.db).await?;
-        let Some(row) = row else { return super::refuse(Error::NotFound("tenant")) };
+        let row = tx.lock_tenant().await?;
         let before = ProvisioningState::stored(&row.provisioning_state);
         tx.audit(tx.caller.tenant, format!("provisioning: {} -> {}", before.as_str(), state.as_str()));
         if before == *state {

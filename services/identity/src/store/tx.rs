@@ -87,6 +87,15 @@ impl<'t> Tx<'t> {
         self.caller.tenant.uuid()
     }
 
+    /// Locks the tenant's row until the transaction ends, for what must be counted before it is added to.
+    pub(super) async fn lock_tenant(&self) -> Outcome<tenant::Model> {
+        let row = tenant::Entity::find_by_id(self.tenant()).lock_exclusive().one(self.db).await?;
+        match row {
+            Some(row) => Ok(row),
+            None => refuse(Error::NotFound("tenant")),
+        }
+    }
+
     /// Leaves an entry in the change feed.
     pub(super) fn changed(&self, kind: ChangeKind, subject: Uuid, version: i64) {
         self.push(Change { kind, subject, object: None, version });

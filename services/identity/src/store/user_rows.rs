@@ -3,21 +3,58 @@
 use ids::{TenantId, UserId};
 use sea_orm::{
     ColumnTrait, DbErr, ExprTrait, FromQueryResult, QueryResult,
-    sea_query::{Asterisk, Expr, Query, SelectStatement},
+    sea_query::{Expr, Query, SelectStatement},
 };
+use uuid::Uuid;
 
 use crate::{
     domain::{
-        DisplayName, EffectiveRole, ExternalId, Profile, RoleId, RoleSource, Timestamp, User, UserDraft, UserName,
+        AttributeValues, DisplayName, EffectiveRole, ExternalId, Profile, RoleId, RoleSource, Timestamp, User,
+        UserDraft, UserName,
     },
     store::entity::{role_assignment, tenant, user},
 };
+
+/// A user's row, without the search document: that is written, and asked about, and never read.
+#[derive(Clone, Debug, FromQueryResult)]
+pub(super) struct StoredUser {
+    pub(super) id: Uuid,
+    pub(super) user_name: String,
+    pub(super) external_id: Option<String>,
+    pub(super) display_name: Option<String>,
+    pub(super) provisioned_active: bool,
+    pub(super) provisioned_active_withdrawn: bool,
+    pub(super) suspended_at_us: Option<i64>,
+    pub(super) profile: String,
+    pub(super) user_attributes: String,
+    pub(super) version: i64,
+    pub(super) created_at_us: i64,
+    pub(super) updated_at_us: i64,
+    pub(super) deleted_at_us: Option<i64>,
+}
+
+/// The columns of a [`StoredUser`].
+pub(super) const STORED: [user::Column; 13] = [
+    user::Column::Id,
+    user::Column::UserName,
+    user::Column::ExternalId,
+    user::Column::DisplayName,
+    user::Column::ProvisionedActive,
+    user::Column::ProvisionedActiveWithdrawn,
+    user::Column::SuspendedAtUs,
+    user::Column::Profile,
+    user::Column::UserAttributes,
+    user::Column::Version,
+    user::Column::CreatedAtUs,
+    user::Column::UpdatedAtUs,
+    user::Column::DeletedAtUs,
+];
 
 /// Live users of a tenant, each with its manual role and the tenant's default one.
 pub(super) fn select(tenant: TenantId) -> SelectStatement {
     let mut select = Query::select();
     select
-        .column((user::Entity, Asterisk))
+        .columns(STORED.map(|column| (user::Entity, column)))
         .column((role_assignment::Entity, role_assignment::Column::Role))
         .column((tenant::Entity, tenant::Column::DefaultRole))
         .from(user::Entity)
@@ -42,15 +79,16 @@ pub(super) fn select(tenant: TenantId) -> SelectStatement {
 
 /// A user from a row of [`select`].
 pub(super) fn user(row: &QueryResult) -> Result<User, DbErr> {
-    let stored = user::Model::from_query_result(row, "")?;
+    let stored = StoredUser::from_query_result(row, "")?;
     let manual: Option<String> = row.try_get("", "role")?;
     let default: String = row.try_get("", "default_role")?;
     let provisioned = draft(&stored)?;
     let suspended = stored.suspended_at_us.is_some();
-    let active = provisioned.provisioned_active && !suspended;
+    let active = stored.provisioned_active && !suspended;
     Ok(User {
         id: UserId::from(stored.id),
         provisioned,
+        governing_active: stored.provisioned_active,
         suspended,
         role: EffectiveRole::of(active, manual.map(RoleId::stored), RoleId::stored(default)),
         version: stored.version,
@@ -60,14 +98,16 @@ pub(super) fn user(row: &QueryResult) -> Result<User, DbErr> {
 }
 
 /// What the directory said of a user, from its row.
-pub(super) fn draft(row: &user::Model) -> Result<UserDraft, DbErr> {
-    let profile: Profile = serde_json::from_str(&row.profile)
-        .map_err(|error| DbErr::Type(format!("the profile of user {} does not parse: {error}", row.id)))?;
+pub(super) fn draft(row: &StoredUser) -> Result<UserDraft, DbErr> {
+    let unreadable = |error| DbErr::Type(format!("what is stored of user {} does not parse: {error}", row.id));
+    let profile: Profile = serde_json::from_str(&row.profile).map_err(unreadable)?;
+    let attributes: AttributeValues = serde_json::from_str(&row.user_attributes).map_err(unreadable)?;
     Ok(UserDraft {
         user_name: UserName::stored(row.user_name.clone()),
         external_id: row.external_id.clone().map(ExternalId::stored),
         display_name: row.display_name.clone().map(DisplayName::stored),
-        provisioned_active: row.provisioned_active,
+        provisioned_active: (!row.provisioned_active_withdrawn).then_some(row.provisioned_active),
         profile,
+        attributes,
     })
 }

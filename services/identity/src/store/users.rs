@@ -1,20 +1,25 @@
 //! Users: reading and writing one.
 
+use std::collections::HashMap;
+
 use ids::{TenantId, UserId};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect,
-    SqlErr,
+    ActiveValue::{NotSet, Set},
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect, SqlErr,
 };
 use uuid::Uuid;
 
 use crate::{
-    domain::{Caller, CaseKey, Error, Filter, Listed, Slice, User, UserDraft, UserTerm},
+    domain::{Caller, CaseKey, Error, Listed, MemberOf, Selection, Slice, User, UserDraft, search},
     store::{
-        Outcome, Running, Store, check_version, conditions,
+        Outcome, Running, Store, check_version,
         entity::{user, user_email},
-        listing, refuse,
+        listing::List,
+        memberships, refuse,
+        resource::Subject,
         tx::{ChangeKind, Tx},
-        unavailable, user_rows,
+        unavailable, user_attributes,
+        user_rows::{self, StoredUser},
     },
 };
 
@@ -48,18 +53,20 @@ impl Store {
     pub(crate) async fn list_users(
         &self,
         tenant: TenantId,
-        filter: Option<&Filter<UserTerm>>,
+        selection: &Selection,
         slice: Slice,
     ) -> Result<Listed<User>, Error> {
-        let condition = filter.map(|filter| conditions::users(tenant, filter));
-        let select = user_rows::select(tenant);
-        let listed = listing::list(self.database.read(), listing::users(tenant), select, condition, slice).await;
-        listed
-            .and_then(|listed| {
-                let rows = listed.rows.iter().map(user_rows::user).collect::<Result<_, _>>()?;
-                Ok(Listed { rows, more: listed.more, total: listed.total })
-            })
-            .map_err(|error| unavailable(&error))
+        let list = List::new(self.database.read(), tenant, Subject::User, selection);
+        list.page(user_rows::select(tenant), slice, user_rows::user).await
+    }
+
+    /// The live groups of these users.
+    pub(crate) async fn groups_of(
+        &self,
+        tenant: TenantId,
+        users: &[UserId],
+    ) -> Result<HashMap<UserId, Vec<MemberOf>>, Error> {
+        memberships::of(self.database.read(), tenant, users).await.map_err(|error| unavailable(&error))
     }
 
     pub(crate) async fn replace_user(&self, caller: &Caller, replace: ReplaceUser) -> Result<User, Error> {
@@ -131,14 +138,21 @@ pub(super) async fn written(tx: &Tx<'_>, user: UserId) -> Outcome<User> {
 }
 
 /// The row of a user, live or softly deleted, locked until the transaction ends.
-pub(super) async fn lock(tx: &Tx<'_>, user: UserId) -> Outcome<user::Model> {
-    match user::Entity::find_by_id((tx.tenant(), user.uuid())).lock_exclusive().one(tx.db).await? {
+pub(super) async fn lock(tx: &Tx<'_>, user: UserId) -> Outcome<StoredUser> {
+    let row = user::Entity::find_by_id((tx.tenant(), user.uuid()))
+        .select_only()
+        .columns(user_rows::STORED)
+        .lock_exclusive()
+        .into_model()
+        .one(tx.db)
+        .await?;
+    match row {
         Some(row) => Ok(row),
         None => refuse(Error::NotFound("user")),
     }
 }
 
-async fn lock_live(tx: &Tx<'_>, user: UserId) -> Outcome<user::Model> {
+async fn lock_live(tx: &Tx<'_>, user: UserId) -> Outcome<StoredUser> {
     let row = lock(tx, user).await?;
     if row.deleted_at_us.is_some() { refuse(Error::NotFound("user")) } else { Ok(row) }
 }
@@ -146,10 +160,14 @@ async fn lock_live(tx: &Tx<'_>, user: UserId) -> Outcome<user::Model> {
 fn create<'a>(tx: &'a Tx<'a>, draft: &'a UserDraft) -> Running<'a, User> {
     Box::pin(async move {
         let id = UserId::generate();
+        let draft = &*user_attributes::resolved(tx, draft).await?;
         let row = user::ActiveModel {
             tenant_id: Set(tx.tenant()),
             id: Set(id.uuid()),
             suspended_at_us: Set(None),
+            // A directory that has said nothing yet means that the person is to have access.
+            provisioned_active: Set(draft.provisioned_active.unwrap_or(true)),
+            provisioned_active_withdrawn: Set(false),
             version: Set(1),
             created_at_us: Set(tx.now.0),
             updated_at_us: Set(tx.now.0),
@@ -166,26 +184,25 @@ fn create<'a>(tx: &'a Tx<'a>, draft: &'a UserDraft) -> Running<'a, User> {
 
 fn replace_in<'a>(tx: &'a Tx<'a>, replace: &'a ReplaceUser) -> Running<'a, User> {
     Box::pin(async move {
+        // Definitions before users, in every transaction: one that deletes a definition waits for this, or this for that.
+        let draft = &*user_attributes::resolved(tx, &replace.draft).await?;
         let stored = lock_live(tx, replace.user).await?;
         check_version(stored.version, replace.expected_version)?;
         let before = user_rows::draft(&stored)?;
         tx.audit(replace.user, "replaced");
-        if before == replace.draft {
+        if before == *draft {
             return written(tx, replace.user).await;
         }
-        let changed = user::ActiveModel {
-            version: Set(stored.version + 1),
-            updated_at_us: Set(tx.now.0),
-            ..columns(&replace.draft)?
-        };
+        let changed =
+            user::ActiveModel { version: Set(stored.version + 1), updated_at_us: Set(tx.now.0), ..columns(draft)? };
         update(tx, replace.user, changed).await?;
-        if before.profile.emails != replace.draft.profile.emails {
+        if before.profile.emails != draft.profile.emails {
             user_email::Entity::delete_many()
                 .filter(user_email::Column::TenantId.eq(tx.tenant()))
                 .filter(user_email::Column::UserId.eq(replace.user.uuid()))
                 .exec(tx.db)
                 .await?;
-            insert_emails(tx, replace.user, &replace.draft).await?;
+            insert_emails(tx, replace.user, draft).await?;
         }
         tx.changed(ChangeKind::UserChanged, replace.user.uuid(), stored.version + 1);
         written(tx, replace.user).await
@@ -232,7 +249,7 @@ fn restore_in<'a>(tx: &'a Tx<'a>, user: &'a UserId) -> Running<'a, User> {
 }
 
 /// The next version of a stored user, and nothing else.
-pub(super) fn raised(tx: &Tx<'_>, stored: &user::Model) -> user::ActiveModel {
+pub(super) fn raised(tx: &Tx<'_>, stored: &StoredUser) -> user::ActiveModel {
     user::ActiveModel { version: Set(stored.version + 1), updated_at_us: Set(tx.now.0), ..user::ActiveModel::default() }
 }
 
@@ -249,16 +266,23 @@ pub(super) async fn update(tx: &Tx<'_>, user: UserId, columns: user::ActiveModel
 
 /// The columns that hold what the directory says.
 fn columns(draft: &UserDraft) -> Outcome<user::ActiveModel> {
-    let profile = serde_json::to_string(&draft.profile).map_err(|error| DbErr::Type(error.to_string()))?;
+    let unwritable = |error: serde_json::Error| DbErr::Type(error.to_string());
+    let profile = serde_json::to_string(&draft.profile).map_err(unwritable)?;
+    let attributes = serde_json::to_string(&draft.attributes).map_err(unwritable)?;
+    let search = search::document(&draft.profile, &draft.attributes).map_err(unwritable)?;
     Ok(user::ActiveModel {
         user_name: Set(draft.user_name.as_str().to_owned()),
         user_name_key: Set(draft.user_name.key().into_string()),
         external_id: Set(draft.external_id.as_ref().map(|id| id.as_str().to_owned())),
         display_name: Set(draft.display_name.as_ref().map(|name| name.as_str().to_owned())),
         display_name_key: Set(draft.display_name.as_ref().map(|name| name.key().into_string())),
-        provisioned_active: Set(draft.provisioned_active),
+        // Where the directory takes its word back, what it said before goes on to decide.
+        provisioned_active: draft.provisioned_active.map_or(NotSet, Set),
+        provisioned_active_withdrawn: Set(draft.provisioned_active.is_none()),
         profile: Set(profile),
-        ..user::ActiveModel::default().into_active_model()
+        user_attributes: Set(attributes),
+        search: Set(search),
+        ..user::ActiveModel::default()
     })
 }
 

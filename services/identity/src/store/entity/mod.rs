@@ -8,4 +8,5 @@ pub(in crate::store) mod role_assignment;
 pub(in crate::store) mod tenant;
 pub(in crate::store) mod tenant_position;
 pub(in crate::store) mod user;
+pub(in crate::store) mod user_attribute;
 pub(in crate::store) mod user_email;

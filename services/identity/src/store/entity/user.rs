@@ -2,6 +2,7 @@
 
 use sea_orm::{
     ActiveModelBehavior, DeriveEntityModel, DerivePrimaryKey, DeriveRelation, EntityTrait, EnumIter, PrimaryKeyTrait,
+    prelude::Json,
 };
 use uuid::Uuid;
 
@@ -18,8 +19,12 @@ pub(crate) struct Model {
     pub(crate) display_name: Option<String>,
     pub(crate) display_name_key: Option<String>,
     pub(crate) provisioned_active: bool,
+    pub(crate) provisioned_active_withdrawn: bool,
     pub(crate) suspended_at_us: Option<i64>,
     pub(crate) profile: String,
+    pub(crate) user_attributes: String,
+    /// What filters ask (rule D5); never read back.
+    pub(crate) search: Json,
     pub(crate) version: i64,
     pub(crate) created_at_us: i64,
     pub(crate) updated_at_us: i64,

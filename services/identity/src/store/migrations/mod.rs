@@ -1,14 +1,32 @@
 //! The schema, step by step. A migration that has been released is never edited.
 
 mod m0001_directory;
+mod m0002_search;
 
-use sea_orm_migration::{MigrationTrait, MigratorTrait, async_trait::async_trait};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr};
+use sea_orm_migration::{MigrationTrait, MigratorTrait, SchemaManager, async_trait::async_trait};
 
 pub(crate) struct Migrator;
 
 #[async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0001_directory::Migration)]
+        vec![Box::new(m0001_directory::Migration), Box::new(m0002_search::Migration)]
     }
+}
+
+/// Runs statements that are the same for both engines but for this: `TEXT` is exchanged on PostgreSQL so that it compares bytewise there as on
+/// SQLite (rule D5), and `JSONB` is text on SQLite.
+async fn run(manager: &SchemaManager<'_>, statements: &[&str]) -> Result<(), DbErr> {
+    let connection = manager.get_connection();
+    let postgres = connection.get_database_backend() == DbBackend::Postgres;
+    for statement in statements {
+        let statement = if postgres {
+            statement.replace(" TEXT", " TEXT COLLATE \"C\"")
+        } else {
+            statement.replace(" JSONB", " TEXT")
+        };
+        connection.execute_unprepared(&statement).await?;
+    }
+    Ok(())
 }

@@ -6,9 +6,13 @@ use database::testing::Engine::{self, Postgres, Sqlite};
 use ids::{GroupId, UserId};
 use rstest::rstest;
 
-use super::{World, directory, group, tenant, user};
+use super::{
+    World, directory,
+    filters::{element, is},
+    group, tenant, user,
+};
 use crate::{
-    domain::{Error, Filter, GroupChange, GroupTerm, PageStart, Slice},
+    domain::{Error, GroupChange},
     store::{ChangeGroup, DeleteUser, ListMembers},
 };
 
@@ -119,9 +123,7 @@ async fn r16_an_inactive_user_is_a_member_and_a_deleted_one_is_kept_hidden(#[val
     world.change(ops, GroupChange::AddMembers(users.clone())).await.unwrap();
     assert_eq!(world.members(ops).await, set(&users[..1]));
     let having = async |member: UserId| {
-        let filter = Filter::Term(GroupTerm::Member(Some(member)));
-        let slice = Slice { start: PageStart::Skip(0), size: 10 };
-        world.store.list_groups(world.tenant, Some(&filter), slice).await.unwrap().rows.len()
+        world.groups_matching(world.tenant, element("members", is("user_id", member))).await.len()
     };
     assert_eq!((having(ids[0]).await, having(ids[1]).await), (1, 0));
     world.store.restore_user(&world.administrator(), ids[1]).await.unwrap();
@@ -179,7 +181,6 @@ async fn r05_the_members_of_a_group_are_not_seen_from_another_tenant(#[values(Sq
     let stranger = tenant(&world.store, "globex").await;
     let list = ListMembers { group: ops, after: None, size: 10 };
     assert_eq!(world.store.list_members(stranger, &list).await.unwrap_err(), Error::NotFound("group"));
-    let filter = Filter::Term(GroupTerm::Member(Some(ada)));
-    let slice = Slice { start: PageStart::Skip(0), size: 10 };
-    assert_eq!(world.store.list_groups(stranger, Some(&filter), slice).await.unwrap().rows.len(), 0);
+    let matching = world.groups_matching(stranger, element("members", is("user_id", ada))).await;
+    assert_eq!(matching, [""; 0]);
 }

@@ -1,10 +1,12 @@
 //! The store's promises, each on both engines. Every test has a database of its own.
 
+mod filters;
 mod groups;
 mod listing;
 mod members;
 mod records;
 mod roles;
+mod user_attributes;
 mod users;
 
 use database::{
@@ -17,8 +19,8 @@ use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder};
 use crate::{
     SERVICE,
     domain::{
-        Caller, DisplayName, Group, GroupDraft, GroupName, Profile, ProvisioningState, TenantName, User, UserDraft,
-        UserName,
+        AttributeValues, Caller, Catalogue, DisplayName, Group, GroupDraft, GroupName, Profile, ProvisioningState,
+        TenantName, User, UserDraft, UserName,
     },
     store::{CreateGroup, Migrator, Store, entity::change},
 };
@@ -27,7 +29,7 @@ use crate::{
 struct World {
     store: Store,
     tenant: TenantId,
-    _database: TestDatabase,
+    database: TestDatabase,
 }
 
 impl World {
@@ -41,7 +43,7 @@ impl World {
         let database = TestDatabase::prepared(engine, SERVICE, migrate).await.unwrap()?;
         let store = Store::new(Database::open(database.location(), SERVICE).await.unwrap());
         let tenant = tenant(&store, "acme").await;
-        Some(Self { store, tenant, _database: database })
+        Some(Self { store, tenant, database })
     }
 
     /// A directory of the tenant.
@@ -94,9 +96,15 @@ fn user(name: &str) -> UserDraft {
         user_name: UserName::parse(name.to_owned()).unwrap(),
         external_id: None,
         display_name: Some(DisplayName::parse(format!("The {name}")).unwrap()),
-        provisioned_active: true,
+        provisioned_active: Some(true),
         profile: Profile::default(),
+        attributes: AttributeValues::new(),
     }
+}
+
+/// The fields of users, where no attribute is defined.
+fn catalogue() -> Catalogue<'static> {
+    Catalogue::Users(&[])
 }
 
 fn group(name: &str, members: &[String]) -> CreateGroup {

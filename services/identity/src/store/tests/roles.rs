@@ -32,7 +32,7 @@ async fn no_sync_takes_a_manual_role_back(#[values(Sqlite, Postgres)] engine: En
     assert_eq!(world.store.set_manual_role(&world.administrator(), set()).await.unwrap().version, 2);
 
     for active in [false, true] {
-        let draft = UserDraft { provisioned_active: active, ..user("ada") };
+        let draft = UserDraft { provisioned_active: Some(active), ..user("ada") };
         let replace = ReplaceUser { user: ada.id, draft, expected_version: None };
         let replaced = world.store.replace_user(&world.directory(), replace).await.unwrap();
         assert_eq!(replaced.role, if active { role("admin", RoleSource::Manual) } else { None });

@@ -4,7 +4,11 @@ use database::testing::Engine::{self, Postgres, Sqlite};
 use ids::UserId;
 use rstest::rstest;
 
-use super::{World, directory, tenant, user};
+use super::{
+    World, directory,
+    filters::{all, element, equals},
+    tenant, user,
+};
 use crate::{
     domain::{ContactPoint, Error, Profile, ProvisioningState, UserDraft},
     store::{DeleteUser, ReplaceUser},
@@ -124,12 +128,12 @@ async fn r23_no_sync_lifts_a_suspension(#[values(Sqlite, Postgres)] engine: Engi
     let Some(world) = World::open(engine).await else { return };
     let ada = world.user("ada").await;
     let suspended = world.store.suspend_user(&world.administrator(), ada.id).await.unwrap();
-    assert!(!suspended.active() && suspended.provisioned.provisioned_active && suspended.role.is_none());
+    assert!(!suspended.active() && suspended.governing_active && suspended.role.is_none());
 
-    let off = UserDraft { provisioned_active: false, ..user("ada") };
+    let off = UserDraft { provisioned_active: Some(false), ..user("ada") };
     world.store.replace_user(&world.directory(), replace(ada.id, off)).await.unwrap();
     let on = world.store.replace_user(&world.directory(), replace(ada.id, user("ada"))).await.unwrap();
-    assert!(on.suspended && !on.active() && on.provisioned.provisioned_active);
+    assert!(on.suspended && !on.active() && on.governing_active);
 
     let restored = world.store.restore_user(&world.administrator(), ada.id).await.unwrap();
     assert!(restored.active() && restored.role.is_some());
@@ -181,8 +185,32 @@ async fn a_tenant_that_does_not_exist_takes_no_write(#[values(Sqlite, Postgres)]
 
 #[rstest]
 #[tokio::test]
+async fn a_directory_that_takes_its_word_back_changes_nothing_about_access(#[values(Sqlite, Postgres)] engine: Engine) {
+    let Some(world) = World::open(engine).await else { return };
+    let ada = world.user("ada").await;
+    let said = |word: Option<bool>| replace(ada.id, UserDraft { provisioned_active: word, ..user("ada") });
+    let mut seen = Vec::new();
+    for word in [None, None, Some(false), None, Some(false), Some(true)] {
+        let user = world.store.replace_user(&world.directory(), said(word)).await.unwrap();
+        assert_eq!(world.store.user(world.tenant, ada.id).await.unwrap().provisioned, user.provisioned);
+        seen.push((user.provisioned.provisioned_active, user.active(), user.version));
+    }
+    let expected = [
+        (None, true, 2),
+        (None, true, 2),
+        (Some(false), false, 3),
+        (None, false, 4),
+        (Some(false), false, 5),
+        (Some(true), true, 6),
+    ];
+    assert_eq!(seen, expected);
+    let silent = UserDraft { provisioned_active: None, ..user("bob") };
+    let bob = world.store.create_user(&world.directory(), silent).await.unwrap();
+    assert_eq!((bob.provisioned.provisioned_active, bob.active()), (Some(true), true));
+}
+#[rstest]
+#[tokio::test]
 async fn the_addresses_asked_for_follow_the_profile(#[values(Sqlite, Postgres)] engine: Engine) {
-    use crate::domain::{CaseKey, EmailMatch, Filter, PageStart, Slice, UserTerm};
     let Some(world) = World::open(engine).await else { return };
     let with_email = |value: &str| UserDraft {
         profile: Profile {
@@ -197,10 +225,9 @@ async fn the_addresses_asked_for_follow_the_profile(#[values(Sqlite, Postgres)] 
     };
     let ada = world.store.create_user(&world.directory(), with_email("Ada@old.example")).await.unwrap();
     let found = async |value: &str, kind: Option<&str>| {
-        let email = EmailMatch { value: Some(CaseKey::of(value)), kind: kind.map(CaseKey::of) };
-        let slice = Slice { start: PageStart::Skip(0), size: 10 };
-        let filter = Filter::Term(UserTerm::Email(email));
-        world.store.list_users(world.tenant, Some(&filter), slice).await.unwrap().rows.len()
+        let kind = kind.map(|kind| equals("type", kind));
+        let address = all(std::iter::once(equals("value", value)).chain(kind).collect());
+        world.matching(element("profile.emails", address)).await.len()
     };
     assert_eq!((found("ada@OLD.example", Some("WORK")).await, found("ada@old.example", Some("home")).await), (1, 0));
     world.store.replace_user(&world.directory(), replace(ada.id, with_email("ada@new.example"))).await.unwrap();

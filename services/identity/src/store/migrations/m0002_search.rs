@@ -1,0 +1,93 @@
+//! What filters and orders over every field need: the search document of each user, the tenant's own attributes, and indexes in the order of
+//! what lists are sorted by.
+
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, ExprTrait, QueryFilter, QueryOrder,
+    QuerySelect, sea_query::Expr,
+};
+use sea_orm_migration::{MigrationName, MigrationTrait, SchemaManager, async_trait::async_trait};
+use uuid::Uuid;
+
+use crate::{
+    domain::{AttributeValues, Profile, search},
+    store::{entity::user, migrations::run},
+};
+
+/// How many users are in memory at once.
+const BATCH: u64 = 500;
+
+pub(super) struct Migration;
+
+impl MigrationName for Migration {
+    fn name(&self) -> &'static str {
+        "m0002_search"
+    }
+}
+
+const COLUMNS: &[&str] = &[
+    "ALTER TABLE users ADD COLUMN search JSONB NOT NULL DEFAULT '{}'",
+    "ALTER TABLE users ADD COLUMN user_attributes TEXT NOT NULL DEFAULT '{}'",
+    "ALTER TABLE users ADD COLUMN provisioned_active_withdrawn BOOLEAN NOT NULL DEFAULT FALSE",
+    "CREATE TABLE user_attributes (
+        tenant_id UUID NOT NULL REFERENCES tenants (id),
+        name_key TEXT NOT NULL,
+        name TEXT NOT NULL,
+        type TEXT NOT NULL,
+        description TEXT NOT NULL,
+        created_at_us BIGINT NOT NULL,
+        PRIMARY KEY (tenant_id, name_key)
+    )",
+];
+
+/// The unique indexes of the names hold live rows alone, and a walk by index ranks some of the deleted too (rule D12).
+const INDEXES: &[&str] = &[
+    "CREATE INDEX users_user_name ON users (tenant_id, user_name_key, id)",
+    "CREATE INDEX users_display_name ON users (tenant_id, display_name_key, id)",
+    "CREATE INDEX users_created ON users (tenant_id, created_at_us, id)",
+    "CREATE INDEX users_updated ON users (tenant_id, updated_at_us, id)",
+    "CREATE INDEX groups_display_name ON groups (tenant_id, display_name_key, id)",
+];
+
+#[async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        run(manager, COLUMNS).await?;
+        let mut after = None;
+        while let Some(last) = fill(manager.get_connection(), after).await? {
+            after = Some(last);
+        }
+        run(manager, INDEXES).await
+    }
+}
+
+/// Writes the search documents of some users, and answers the last of them.
+async fn fill<C: ConnectionTrait>(db: &C, after: Option<(Uuid, Uuid)>) -> Result<Option<(Uuid, Uuid)>, DbErr> {
+    let beyond = after.map(|(tenant, id)| {
+        let key = Expr::tuple([Expr::col(user::Column::TenantId), Expr::col(user::Column::Id)]);
+        key.gt(Expr::tuple([tenant.into(), id.into()]))
+    });
+    let users: Vec<(Uuid, Uuid, String)> = user::Entity::find()
+        .select_only()
+        .columns([user::Column::TenantId, user::Column::Id, user::Column::Profile])
+        .filter(beyond.into_iter().fold(Condition::all(), Condition::add))
+        .order_by_asc(user::Column::TenantId)
+        .order_by_asc(user::Column::Id)
+        .limit(BATCH)
+        .into_tuple()
+        .all(db)
+        .await?;
+    for (tenant, id, profile) in &users {
+        user::Entity::update_many()
+            .set(user::ActiveModel { search: Set(document(profile)?), ..user::ActiveModel::default() })
+            .filter(user::Column::TenantId.eq(*tenant))
+            .filter(user::Column::Id.eq(*id))
+            .exec(db)
+            .await?;
+    }
+    Ok(users.last().map(|(tenant, id, _)| (*tenant, *id)))
+}
+
+fn document(profile: &str) -> Result<serde_json::Value, DbErr> {
+    let profile: Profile = serde_json::from_str(profile).map_err(|error| DbErr::Type(error.to_string()))?;
+    search::document(&profile, &AttributeValues::new()).map_err(|error| DbErr::Type(error.to_string()))
+}
