@@ -17,3 +17,4 @@ mod isolation;
 mod paging;
 mod provisioning_state;
 mod proxy;
+mod user_attributes;

@@ -154,6 +154,10 @@ impl<'s> Rewriter<'s> {
             Some(value) => self.operations.push(Operation { op, path: Some(path), value: Some(value), on_missing }),
             // Only unknown parts were named, and they are as if absent: that is no word about the known ones.
             None if names_parts => {}
+            // To set it to nothing is another fault than to remove it, and the engine names each.
+            None if leaf.required => {
+                self.operations.push(Operation { op, path: Some(path), value: Some(Value::Null), on_missing });
+            }
             None => self.remove(path, on_missing),
         }
     }
