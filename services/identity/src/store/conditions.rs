@@ -5,7 +5,7 @@
 
 use sea_orm::{
     ColumnTrait, ExprTrait,
-    sea_query::{Condition, Expr, Query, SimpleExpr},
+    sea_query::{Condition, Expr, Query, SelectStatement, SimpleExpr, UnionType},
 };
 
 use crate::{
@@ -26,31 +26,64 @@ const TYPE: &str = "type";
 pub(super) fn build(scope: Scope, filter: &Filter) -> Condition {
     match filter {
         Filter::AllOf(filters) => filters.iter().fold(Condition::all(), |all, filter| all.add(build(scope, filter))),
-        Filter::AnyOf(filters) => filters.iter().fold(Condition::any(), |any, filter| any.add(build(scope, filter))),
+        Filter::AnyOf(filters) => any_of(scope, filters),
         Filter::Not(filter) => build(scope, filter).not(),
         Filter::Present(field) => Condition::all().add(present(scope, field)),
         Filter::Compare(field, comparison) => Condition::all().add(compare(scope, field, comparison)),
-        Filter::Element(list, filter) => element(scope, list, filter),
+        Filter::Element(list, filter) => match &**filter {
+            Filter::AnyOf(filters) => any_of(scope, &elements(list, filters)),
+            filter => Condition::all().add(element(scope, list, filter)),
+        },
     }
 }
 
-/// Whether an index finds the few rows that can satisfy a filter.
-pub(super) fn is_indexed(filter: &Filter) -> bool {
+/// The ids of the few rows that can satisfy a filter, where an index finds them.
+pub(super) fn candidates(scope: Scope, filter: &Filter) -> Option<SelectStatement> {
     match filter {
-        Filter::AllOf(filters) => filters.iter().any(is_indexed),
-        Filter::AnyOf(filters) => filters.iter().all(is_indexed),
-        Filter::Compare(field, comparison) => match field.place {
-            Place::Column(Column::Id | Column::UserName | Column::ExternalId | Column::DisplayName) => {
-                is_equality(comparison)
-            }
-            Place::Column(_) | Place::Document(_) | Place::Memberships | Place::Element(_) => false,
+        Filter::AllOf(filters) => filters.iter().find_map(|filter| candidates(scope, filter)),
+        Filter::AnyOf(filters) => union(scope, filters),
+        Filter::Compare(field, comparison) => {
+            let Place::Column(Column::Id | Column::UserName | Column::ExternalId | Column::DisplayName) = field.place
+            else {
+                return None;
+            };
+            is_equality(comparison).then(|| {
+                let mut ids = Query::select();
+                scope.from(&mut ids);
+                ids.column(scope.id()).and_where(scope.of_tenant()).and_where(compare(scope, field, comparison));
+                ids
+            })
+        }
+        Filter::Element(list, filter) => match (&**filter, &list.place) {
+            (Filter::AnyOf(filters), _) => union(scope, &elements(list, filters)),
+            (filter, Place::Memberships) => names_member(list, filter).then(|| memberships(scope, filter)),
+            (filter, _) => Email::of(list, filter).map(|email| email.users(scope)),
         },
-        Filter::Element(list, filter) => match &**filter {
-            Filter::AnyOf(filters) => filters.iter().all(|filter| finds_element(list, filter)),
-            filter => finds_element(list, filter),
-        },
-        Filter::Not(_) | Filter::Present(_) => false,
+        Filter::Not(_) | Filter::Present(_) => None,
     }
+}
+
+fn union(scope: Scope, filters: &[Filter]) -> Option<SelectStatement> {
+    let mut each = filters.iter().map(|filter| candidates(scope, filter));
+    let first = each.next()??;
+    each.try_fold(first, |mut union, next| {
+        union.union(UnionType::Distinct, next?);
+        Some(union)
+    })
+}
+
+/// An engine looks at every row for alternatives, unless it is told first which rows they can be.
+fn any_of(scope: Scope, filters: &[Filter]) -> Condition {
+    let any = filters.iter().fold(Condition::any(), |any, filter| any.add(build(scope, filter)));
+    match union(scope, filters) {
+        Some(ids) if filters.len() > 1 => Condition::all().add(Expr::col(scope.id()).in_subquery(ids)).add(any),
+        _ => any,
+    }
+}
+
+/// One element satisfies one of several filters when it is so for one of the filters: each may have an index of its own.
+fn elements(list: &Field, filters: &[Filter]) -> Vec<Filter> {
+    filters.iter().map(|filter| Filter::Element(list.clone(), Box::new(filter.clone()))).collect()
 }
 
 fn present(scope: Scope, field: &Field) -> SimpleExpr {
@@ -117,21 +150,13 @@ fn relates<V: Into<SimpleExpr>>(value: SimpleExpr, relation: Relation, other: V)
     }
 }
 
-/// One element satisfies one of several filters when it is so for one of the filters: each may have an index of its own.
-fn element(scope: Scope, list: &Field, filter: &Filter) -> Condition {
-    match filter {
-        Filter::AnyOf(filters) => {
-            filters.iter().fold(Condition::any(), |any, filter| any.add(element(scope, list, filter)))
-        }
-        filter => Condition::all().add(one_element(scope, list, filter)),
-    }
-}
-
-fn one_element(scope: Scope, list: &Field, filter: &Filter) -> SimpleExpr {
+fn element(scope: Scope, list: &Field, filter: &Filter) -> SimpleExpr {
     let Place::Document(keys) = &list.place else {
+        if names_member(list, filter) {
+            return Expr::col(scope.id()).in_subquery(memberships(scope, filter));
+        }
         let (other, _) = scope.memberships();
-        let condition = build(other, filter);
-        return if finds_element(list, filter) { found(scope, condition) } else { membership(scope, condition) };
+        return membership(scope, build(other, filter));
     };
     let walked = || {
         let mut some = Query::select();
@@ -141,17 +166,19 @@ fn one_element(scope: Scope, list: &Field, filter: &Filter) -> SimpleExpr {
         Expr::exists(some)
     };
     match Email::of(list, filter) {
-        Some(email) if email.whole => email.found(scope),
-        Some(email) => email.found(scope).and(walked()),
+        Some(email) => {
+            let found = Expr::col(scope.id()).in_subquery(email.users(scope));
+            if email.whole { found } else { found.and(walked()) }
+        }
         None => walked(),
     }
 }
 
-/// The memberships' own index finds the rows, so this is an IN over its answer and not an EXISTS for each row.
-fn found(scope: Scope, condition: Condition) -> SimpleExpr {
-    let (_, mut memberships) = scope.memberships();
-    memberships.column(scope.end()).cond_where(condition);
-    Expr::col(scope.id()).in_subquery(memberships)
+/// The rows that are at one end of memberships whose other end satisfies a filter.
+fn memberships(scope: Scope, filter: &Filter) -> SelectStatement {
+    let (other, mut memberships) = scope.memberships();
+    memberships.column(scope.end()).cond_where(build(other, filter));
+    memberships
 }
 
 fn membership(scope: Scope, condition: Condition) -> SimpleExpr {
@@ -160,16 +187,9 @@ fn membership(scope: Scope, condition: Condition) -> SimpleExpr {
     Expr::exists(memberships)
 }
 
-/// Whether a filter over one element of a list names it in a way that an index answers.
-fn finds_element(list: &Field, filter: &Filter) -> bool {
-    match list.place {
-        Place::Memberships => equalities(filter).any(|(field, comparison)| {
-            // A member is found by its id, a group by its name as well.
-            matches!(comparison, Comparison::Id(_)) || is_group_name(list, field)
-        }),
-        Place::Document(_) => Email::of(list, filter).is_some(),
-        Place::Column(_) | Place::Element(_) => false,
-    }
+/// Whether a filter over the other end of memberships names it as an index knows it: a member by its id, a group by its name as well.
+fn names_member(list: &Field, filter: &Filter) -> bool {
+    equalities(filter).any(|(field, comparison)| matches!(comparison, Comparison::Id(_)) || is_group_name(list, field))
 }
 
 fn is_group_name(list: &Field, field: &Field) -> bool {
@@ -218,8 +238,8 @@ impl<'f> Email<'f> {
         Some(Self { value, kind, whole: terms == 1 + usize::from(kind.is_some()) })
     }
 
-    /// The addresses' own index finds the users, so this is an IN over its answer and not an EXISTS for each user.
-    fn found(&self, scope: Scope) -> SimpleExpr {
+    /// The users whose addresses the index finds.
+    fn users(&self, scope: Scope) -> SelectStatement {
         let mut users = Query::select();
         users
             .column(user_email::Column::UserId)
@@ -229,6 +249,6 @@ impl<'f> Email<'f> {
         if let Some(kind) = self.kind {
             users.and_where(user_email::Column::KindKey.eq(kind));
         }
-        Expr::col(scope.id()).in_subquery(users)
+        users
     }
 }

@@ -41,7 +41,7 @@ impl<'l> List<'l> {
         let condition =
             selection.filter.as_ref().map_or_else(Condition::all, |filter| conditions::build(scope, filter));
         let indexed = match &selection.filter {
-            Some(filter) => conditions::is_indexed(filter),
+            Some(filter) => conditions::candidates(scope, filter).is_some(),
             None => matches!(&selection.order.by, OrderBy::Field(field) if matches!(field.place, Place::Column(_))),
         };
         Self { db, scope, condition, ordering: Ordering::new(scope, &selection.order), indexed }
@@ -71,23 +71,18 @@ impl<'l> List<'l> {
         from_row: fn(&QueryResult) -> Result<T, DbErr>,
     ) -> Result<Listed<T>, DbErr> {
         let Slice { start, size } = slice;
-        match &start {
-            PageStart::After(mark) => {
-                select.cond_where(self.ordering.beyond(mark, Bound::After));
-            }
-            PageStart::Skip(0) => {}
+        let beyond = match &start {
+            PageStart::After(mark) => self.ordering.beyond(mark, Bound::After),
+            PageStart::Skip(0) => Condition::all(),
             PageStart::Skip(skip) => match self.at_rank(*skip).await? {
-                Some(first) => {
-                    select.cond_where(self.ordering.beyond(&first, Bound::From));
-                }
+                Some(first) => self.ordering.beyond(&first, Bound::From),
                 None => return self.nothing().await,
             },
-        }
+        };
         if size == 0 {
             return self.nothing().await;
         }
-        select.cond_where(self.condition.clone()).limit(size + 1);
-        self.ordering.apply(&mut select);
+        self.choose(&mut select, beyond, size);
         let mut rows = self.db.query_all(&select).await?;
         let more = rows.len() as u64 > size;
         rows.truncate(usize::try_from(size).unwrap_or(usize::MAX));
@@ -99,6 +94,12 @@ impl<'l> List<'l> {
             PageStart::Skip(_) => Some(self.count(self.ranked()).await?),
         };
         Ok(Listed { rows: rows.iter().map(from_row).collect::<Result<_, _>>()?, next, total })
+    }
+
+    /// Has `select` choose the page's rows, and one more to tell whether any follow.
+    pub(super) fn choose(&self, select: &mut SelectStatement, beyond: Condition, size: u64) {
+        select.cond_where(self.condition.clone()).cond_where(beyond).limit(size + 1);
+        self.ordering.apply(select);
     }
 
     /// No rows, and how many live ones there are.

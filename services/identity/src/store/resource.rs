@@ -129,7 +129,8 @@ impl Scope {
         }
     }
 
-    fn of_tenant(self) -> SimpleExpr {
+    /// That a row is the tenant's.
+    pub(super) fn of_tenant(self) -> SimpleExpr {
         match self.subject {
             Subject::Group => group::Column::TenantId.eq(self.tenant.uuid()),
             _ => user::Column::TenantId.eq(self.tenant.uuid()),

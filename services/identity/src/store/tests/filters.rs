@@ -28,6 +28,7 @@ pub(super) enum Asked {
     Text(&'static str, TextOperator, String),
     Id(&'static str, Option<UserId>),
     Boolean(&'static str, bool),
+    Number(&'static str, Relation, f64),
     Time(&'static str, Relation, Timestamp),
     Element(&'static str, Box<Asked>),
 }
@@ -72,6 +73,9 @@ impl Asked {
             }
             Self::Id(path, id) => Filter::Compare(field(path), Comparison::Id(id.map(UserId::uuid))),
             Self::Boolean(path, truth) => Filter::Compare(field(path), Comparison::Boolean(*truth)),
+            Self::Number(path, relation, number) => {
+                Filter::Compare(field(path), Comparison::Number(*relation, *number))
+            }
             Self::Time(path, relation, time) => Filter::Compare(field(path), Comparison::Time(*relation, *time)),
             Self::Element(path, filter) => {
                 let list = field(path);

@@ -1,9 +1,11 @@
 //! The store's promises, each on both engines. Every test has a database of its own.
 
+mod agreement;
 mod filters;
 mod groups;
 mod listing;
 mod members;
+mod plans;
 mod records;
 mod roles;
 mod user_attributes;

@@ -1,0 +1,143 @@
+//! What a directory matches on is answered by an index, whatever else the filter asks, in a tenant of 20,000 users.
+
+use database::testing::Engine::{self, Postgres, Sqlite};
+use ids::UserId;
+use rstest::rstest;
+use sea_orm::{ConnectionTrait, DbBackend, Statement, sea_query::Condition};
+
+use super::{
+    World, catalogue,
+    filters::{Asked, all, by, element, equals, is},
+};
+use crate::{
+    domain::{Order, Selection, TextOperator},
+    store::{listing::List, resource::Subject, user_rows},
+};
+
+const POSTGRES: &str = "INSERT INTO users (tenant_id, id, user_name, user_name_key, external_id, display_name, display_name_key,
+        provisioned_active, profile, search, version, created_at_us, updated_at_us)
+    SELECT $1, gen_random_uuid(), 'u' || n, 'u' || n, 'e' || n, 'd' || n, 'd' || n, true, '{}',
+        jsonb_build_object('title', 't' || n % 7, 'emails', jsonb_build_array(jsonb_build_object('value', 'm' || n))), 1, n, n
+    FROM generate_series(1, 20000) AS n";
+const SQLITE: &str = "WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < 20000)
+    INSERT INTO users (tenant_id, id, user_name, user_name_key, external_id, display_name, display_name_key,
+        provisioned_active, profile, search, version, created_at_us, updated_at_us)
+    SELECT $1, randomblob(16), 'u' || n, 'u' || n, 'e' || n, 'd' || n, 'd' || n, true, '{}',
+        json_object('title', 't' || n % 7, 'emails', json_array(json_object('value', 'm' || n))), 1, n, n FROM s";
+const EMAILS: &str = "INSERT INTO user_emails (tenant_id, user_id, ordinal, value_key)
+    SELECT tenant_id, id, 0, 'm' || created_at_us FROM users WHERE tenant_id = $1 AND created_at_us <= 20000";
+
+impl World {
+    /// Statements with the tenant as their one value.
+    async fn run(&self, statements: &'static [&'static str]) {
+        let tenant = self.tenant.uuid();
+        let done = self.store.database.write(move |tx| {
+            Box::pin(async move {
+                for sql in statements {
+                    let engine = tx.get_database_backend();
+                    let values = sql.contains("$1").then(|| tenant.into());
+                    tx.execute_raw(Statement::from_sql_and_values(engine, *sql, values)).await?;
+                }
+                Ok::<_, database::Error<()>>(())
+            })
+        });
+        done.await.unwrap();
+    }
+
+    /// How the engine finds the first page.
+    async fn plan(&self, filter: Option<Asked>, order: Order) -> String {
+        let filter = filter.map(|filter| filter.build(&|path| catalogue().field(path).unwrap()));
+        let selection = Selection { filter, order };
+        let db = self.store.database.read();
+        let list = List::new(db, self.tenant, Subject::User, &selection);
+        let mut select = user_rows::select(self.tenant);
+        list.choose(&mut select, Condition::all(), 100);
+        let engine = db.get_database_backend();
+        let mut statement = engine.build(&select);
+        let explain = if engine == DbBackend::Postgres { "EXPLAIN" } else { "EXPLAIN QUERY PLAN" };
+        statement.sql = format!("{explain} {}", statement.sql);
+        let rows = db.query_all_raw(statement).await.unwrap();
+        let line = |row: &sea_orm::QueryResult| {
+            if engine == DbBackend::Postgres { row.try_get_by_index(0) } else { row.try_get("", "detail") }
+        };
+        rows.iter().map(|row| line(row).unwrap()).collect::<Vec<String>>().join("\n")
+    }
+}
+
+/// Whether a plan looks at every user of the tenant: a scan, or a walk of an index by the tenant alone.
+fn walks(engine: Engine, plan: &str) -> bool {
+    let lines: Vec<&str> = plan.lines().map(str::trim).collect();
+    lines.windows(2).any(|lines| match engine {
+        Sqlite => {
+            let line = lines[0];
+            line.starts_with("SCAN users") || line.starts_with("SEARCH users") && line.ends_with("(tenant_id=?)")
+        }
+        Postgres => {
+            let by_tenant = lines[1].starts_with("Index Cond: (tenant_id = ") && !lines[1].contains(" AND ");
+            lines[0].contains("Seq Scan on user")
+                || lines[0].contains("Scan") && lines[0].contains("on users") && by_tenant
+        }
+    })
+}
+
+#[rstest]
+#[tokio::test]
+async fn match_attributes_find_the_few_rows_that_all_else_is_asked_of(#[values(Sqlite, Postgres)] engine: Engine) {
+    let Some(world) = World::open(engine).await else { return };
+    world
+        .run(if engine == Postgres {
+            &[POSTGRES, EMAILS, "ANALYZE users", "ANALYZE user_emails"]
+        } else {
+            &[SQLITE, EMAILS]
+        })
+        .await;
+    let contains = |field: &'static str, text: &str| Asked::Text(field, TextOperator::Contains, text.into());
+    let email = |value: &str| element("profile.emails", equals("value", value));
+    let id = UserId::generate();
+    for matched in [
+        is("id", id),
+        equals("user_name", "u77"),
+        equals("external_id", "e77"),
+        equals("display_name", "d77"),
+        email("m77"),
+        element("profile.emails", all(vec![equals("value", "m77"), equals("type", "work"), contains("display", "x")])),
+        element("profile.emails", Asked::Any(vec![equals("value", "m77"), equals("value", "m78")])),
+        Asked::Any(vec![equals("user_name", "u77"), is("id", id)]),
+        Asked::Any(vec![equals("external_id", "e77"), all(vec![contains("profile.title", "t"), email("m77")])]),
+        element("groups", is("group_id", id)),
+        element("groups", Asked::Any(vec![is("group_id", id), equals("display_name", "g")])),
+    ] {
+        let manager = equals("profile.enterprise.manager_id", "m");
+        for filter in [
+            matched.clone(),
+            all(vec![matched.clone(), manager]),
+            all(vec![contains("profile.title", "t"), matched.clone()]),
+            all(vec![Asked::Not(Box::new(email("m1"))), Asked::Present("groups"), matched.clone()]),
+        ] {
+            let plan = world.plan(Some(filter.clone()), Order::BY_ID).await;
+            assert!(!walks(engine, &plan), "{filter:?}\n{plan}");
+            let plan = world.plan(Some(filter.clone()), by("profile.title", true)).await;
+            assert!(!walks(engine, &plan), "{filter:?}\n{plan}");
+        }
+    }
+    // The test can tell a walk.
+    let plan = world.plan(Some(contains("profile.title", "t")), Order::BY_ID).await;
+    assert!(walks(engine, &plan), "{plan}");
+    let prefix = |text: &str| Asked::Text("user_name", TextOperator::StartsWith, text.into());
+    let plan = world.plan(Some(prefix("u777")), by("user_name", false)).await;
+    assert!(!walks(engine, &plan) && plan.contains("user_name"), "{plan}");
+}
+
+#[rstest]
+#[tokio::test]
+async fn names_and_times_are_ordered_by_an_index(#[values(Sqlite, Postgres)] engine: Engine) {
+    let Some(world) = World::open(engine).await else { return };
+    world.run(if engine == Postgres { &[POSTGRES, "ANALYZE users"] } else { &[SQLITE] }).await;
+    for path in ["id", "user_name", "display_name", "create_time", "update_time"] {
+        for descending in [false, true] {
+            let plan = world.plan(None, by(path, descending)).await;
+            let sorts = plan.contains("Sort  (") || plan.contains("B-TREE FOR ORDER BY");
+            assert!(!sorts, "{path} {descending}\n{plan}");
+        }
+    }
+}
