@@ -91,3 +91,98 @@ fn document(profile: &str) -> Result<serde_json::Value, DbErr> {
     let profile: Profile = serde_json::from_str(profile).map_err(|error| DbErr::Type(error.to_string()))?;
     search::document(&profile, &AttributeValues::new()).map_err(|error| DbErr::Type(error.to_string()))
 }
+
+#[cfg(test)]
+mod tests {
+    use database::{
+        Database,
+        testing::{
+            Engine::{self, Postgres, Sqlite},
+            TestDatabase,
+        },
+    };
+    use ids::{TenantId, UserId};
+    use rstest::rstest;
+    use sea_orm::ActiveValue::NotSet;
+    use sea_orm_migration::MigratorTrait;
+
+    use super::*;
+    use crate::{
+        domain::{Catalogue, Comparison, Filter, Order, PageStart, Relation, Selection, Slice, TextOperator},
+        store::{Migrator, Store, entity::tenant, migrations::m0001_directory},
+    };
+
+    const SERVICE: &str = "identity";
+
+    /// The schema before this migration.
+    struct Before;
+
+    #[async_trait]
+    impl MigratorTrait for Before {
+        fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+            vec![Box::new(m0001_directory::Migration)]
+        }
+    }
+
+    /// A user as the release before wrote it.
+    fn earlier(tenant: TenantId, number: u64) -> user::ActiveModel {
+        user::ActiveModel {
+            tenant_id: Set(tenant.uuid()),
+            id: Set(UserId::generate().uuid()),
+            user_name: Set(format!("User{number}")),
+            user_name_key: Set(format!("user{number}")),
+            provisioned_active: Set(true),
+            profile: Set(format!(r#"{{"title":"Gräfin {number}","emails":[{{"value":"A@B","type":"Work"}}]}}"#)),
+            version: Set(1),
+            created_at_us: Set(0),
+            updated_at_us: Set(0),
+            ..user::ActiveModel::default()
+        }
+    }
+
+    async fn fill_earlier(database: &Database, tenant: TenantId, count: u64) {
+        let written = database.write(move |tx| {
+            Box::pin(async move {
+                let row = tenant::ActiveModel {
+                    id: Set(tenant.uuid()),
+                    name: Set("acme".into()),
+                    provisioning_state: Set("on".into()),
+                    provisioning_state_since_us: Set(0),
+                    default_role: Set("explorer".into()),
+                    created_at_us: Set(0),
+                    deleted_at_us: NotSet,
+                };
+                tenant::Entity::insert(row).exec_without_returning(tx).await?;
+                let users = (0..count).map(|number| earlier(tenant, number));
+                user::Entity::insert_many(users).exec_without_returning(tx).await?;
+                Ok::<_, database::Error<()>>(())
+            })
+        });
+        written.await.unwrap();
+    }
+
+    #[rstest]
+    #[tokio::test]
+    async fn users_who_exist_are_found_after_an_upgrade(#[values(Sqlite, Postgres)] engine: Engine) {
+        let Some(place) = TestDatabase::empty(engine).await.unwrap() else { return };
+        let database = Database::open(place.location(), SERVICE).await.unwrap();
+        database.migrate::<Before>(SERVICE).await.unwrap();
+        let tenant = TenantId::generate();
+        fill_earlier(&database, tenant, BATCH + 1).await;
+        database.migrate::<Migrator>(SERVICE).await.unwrap();
+        let store = Store::new(database);
+        let found = async |text: &str| {
+            let title = Catalogue::Users(&[]).field("profile.title").unwrap();
+            let comparison = Comparison::Text(TextOperator::Is(Relation::Equal), text.to_owned());
+            let selection = Selection { filter: Some(Filter::Compare(title, comparison)), order: Order::BY_ID };
+            let slice = Slice { start: PageStart::Skip(0), size: 10 };
+            let mut listed = store.list_users(tenant, &selection, slice).await.unwrap();
+            listed.rows.pop().map(|user| (user.provisioned.user_name, user.provisioned.provisioned_active))
+        };
+        for number in [0, BATCH - 1, BATCH] {
+            let (name, active) = found(&format!("gräfin {number}")).await.unwrap();
+            assert_eq!((name.as_str(), active), (&*format!("User{number}"), Some(true)));
+        }
+        assert_eq!(found("Gräfin 0").await, None);
+    }
+}
