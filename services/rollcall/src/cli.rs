@@ -13,7 +13,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
     address::SafeUrl,
-    commands::{api_key, audit, generate, group, migrate, scim, simulate, tenant, user},
+    commands::{api_key, audit, generate, group, migrate, scim, simulate, tenant, user, user_attribute},
     failure, output, serve, up,
 };
 
@@ -72,6 +72,8 @@ pub(crate) enum Command {
     ApiKey(api_key::Command),
     #[command(subcommand)]
     User(user::Command),
+    #[command(subcommand)]
+    UserAttribute(user_attribute::Command),
     #[command(subcommand)]
     Group(group::Command),
     #[command(subcommand)]

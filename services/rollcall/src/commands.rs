@@ -9,6 +9,7 @@ pub(crate) mod scim;
 pub(crate) mod simulate;
 pub(crate) mod tenant;
 pub(crate) mod user;
+pub(crate) mod user_attribute;
 
 use std::time::{Duration, SystemTime};
 

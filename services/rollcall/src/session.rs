@@ -8,7 +8,8 @@ use proto::{
     identity::v1::{
         GetTenantRequest, Tenant, audit_service_client::AuditServiceClient, get_tenant_request,
         group_service_client::GroupServiceClient, role_service_client::RoleServiceClient,
-        tenant_service_client::TenantServiceClient, user_service_client::UserServiceClient,
+        tenant_service_client::TenantServiceClient, user_attribute_service_client::UserAttributeServiceClient,
+        user_service_client::UserServiceClient,
     },
 };
 use secrecy::{ExposeSecret, SecretString};
@@ -92,6 +93,10 @@ impl Session {
 
     pub(crate) fn users(&self) -> UserServiceClient<Authorized> {
         UserServiceClient::new(self.to_identity()).max_decoding_message_size(MESSAGE_LEN_MAX)
+    }
+
+    pub(crate) fn user_attributes(&self) -> UserAttributeServiceClient<Authorized> {
+        UserAttributeServiceClient::new(self.to_identity()).max_decoding_message_size(MESSAGE_LEN_MAX)
     }
 
     pub(crate) fn groups(&self) -> GroupServiceClient<Authorized> {
