@@ -59,15 +59,16 @@ impl Scope<'_> {
             Filter::Not(term) => Ok(not(self.filter(term)?)),
             Filter::Present { path } => self.presence(path),
             Filter::Compare { path, op, value } => self.compare(path, *op, value),
-            Filter::ValuePath { path, filter } => {
+            Filter::ValuePath { path, filter } if path.attribute.multi_valued => {
                 let Field { list, .. } = self.field(path)?;
-                let within = list.as_ref().map(|_| path.attribute.name.as_ref());
+                let within = Some(path.attribute.name.as_ref());
                 let inner = Scope { definition: self.definition, within }.filter(filter)?;
-                Ok(match list {
-                    Some(list) => element(list, inner),
-                    // One complex value is its own and only element.
-                    None => inner,
-                })
+                Ok(element(list.unwrap_or_default(), inner))
+            }
+            // One complex value is its own and only element: what is not there satisfies nothing, not even "not equal".
+            Filter::ValuePath { path, filter } => {
+                let filters = vec![self.presence(path)?, self.filter(filter)?];
+                Ok(wire(Kind::AllOf(FilterList { filters })))
             }
         }
     }
@@ -293,7 +294,9 @@ mod tests {
             r#"name.givenName lt "B" and title le "C""#,
             "all(profile.name.given_name less B, profile.title less_or_equal C)",
         );
-        check(ResourceType::User, r#"name[givenName eq "A"]"#, "profile.name.given_name equal A");
+        let inner = "all(present(profile.name), profile.name.given_name equal A)";
+        check(ResourceType::User, r#"name[givenName eq "A"]"#, inner);
+        check(ResourceType::User, r#"meta[resourceType eq "User"]"#, "all(present(id), present(id))");
     }
 
     #[test]
