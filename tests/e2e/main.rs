@@ -17,4 +17,5 @@ mod isolation;
 mod paging;
 mod provisioning_state;
 mod proxy;
+mod recorded;
 mod user_attributes;
