@@ -61,8 +61,16 @@ impl Variables {
         self.0.insert(name.to_owned(), value);
     }
 
+    /// The name under which a value is kept: `{{user n}}` is another one in each round.
+    fn kept_as(&self, name: &str) -> String {
+        match (name.strip_suffix(" n"), self.0.get("n")) {
+            (Some(name), Some(n)) => format!("{name} {n}"),
+            (_, _) => name.to_owned(),
+        }
+    }
+
     fn get(&self, name: &str) -> Result<&Value, String> {
-        self.0.get(name).ok_or_else(|| format!("the case uses {{{{{name}}}}} before anything filled it"))
+        self.0.get(&self.kept_as(name)).ok_or_else(|| format!("the case uses {{{{{name}}}}} before anything filled it"))
     }
 
     fn text_of(&self, name: &str) -> Result<String, String> {
@@ -88,28 +96,30 @@ impl Variables {
                 Some(name) => self.get(name).cloned(),
                 None => self.text(text).map(Value::String),
             },
-            Value::Array(elements) => {
-                let mut written = Vec::new();
-                for element in elements {
-                    match repeated(element) {
-                        Some((copies, element)) => {
-                            for n in 1..=copies {
-                                let mut variables = self.clone();
-                                variables.set("n", json!(n));
-                                written.push(variables.body(element)?);
-                            }
-                        }
-                        None => written.push(self.body(element)?),
-                    }
-                }
-                Ok(Value::Array(written))
-            }
+            Value::Array(elements) => self.written_out(elements)?.iter().map(|element| self.body(element)).collect(),
             Value::Object(members) => {
                 let member = |(key, value): (&String, &Value)| Ok((self.text(key)?, self.body(value)?));
                 members.iter().map(member).collect::<Result<Map<_, _>, String>>().map(Value::Object)
             }
             Value::Null | Value::Bool(_) | Value::Number(_) => Ok(body.clone()),
         }
+    }
+
+    /// The elements of an array, the repeated ones written out.
+    fn written_out(&self, elements: &[Value]) -> Result<Vec<Value>, String> {
+        let mut written = Vec::new();
+        for element in elements {
+            let Some((copies, element)) = repeated(element) else {
+                written.push(element.clone());
+                continue;
+            };
+            let mut variables = self.clone();
+            for n in 1..=copies {
+                variables.set("n", json!(n));
+                written.push(variables.body(element)?);
+            }
+        }
+        Ok(written)
     }
 
     /// Compares a text, such as a header's, and takes the variables that it fills.
@@ -130,11 +140,19 @@ impl Variables {
         let Some(got) = got else { return Err(format!("{at}: expected {expected}, got nothing")) };
         let wrong = || Err(format!("{at}: expected {expected}, got {got}"));
         match (expected, got) {
-            (Value::Object(expected), _) if expected.len() == 1 && expected.contains_key("{{unordered}}") => {
-                self.compare_unordered(at, mode, &expected["{{unordered}}"], got)
-            }
+            (Value::Object(expected), Value::Array(got)) => match expected.iter().next() {
+                Some((key, Value::Array(expected))) if key == "{{unordered}}" => {
+                    let left = self.take_each(at, mode, expected, got)?;
+                    if left.is_empty() { Ok(()) } else { Err(format!("{at}: not expected: {}", json!(left))) }
+                }
+                Some((key, Value::Array(expected))) if key == "{{includes}}" => {
+                    self.take_each(at, mode, expected, got).map(drop)
+                }
+                Some(_) | None => wrong(),
+            },
             (Value::Object(expected), Value::Object(got)) => self.compare_members(at, mode, expected, got),
             (Value::Array(expected), Value::Array(elements)) => {
+                let expected = self.written_out(expected)?;
                 if expected.len() != elements.len() {
                     return Err(format!("{at}: expected {} elements, got {}: {got}", expected.len(), elements.len()));
                 }
@@ -179,6 +197,7 @@ impl Variables {
     }
 
     fn fill_or_compare(&mut self, at: &str, name: &str, got: &Value) -> Result<(), String> {
+        let name = &*self.kept_as(name);
         match self.0.get(name) {
             Some(known) if known == got => Ok(()),
             Some(known) => Err(format!("{at}: expected {{{{{name}}}}}, which is {known}, got {got}")),
@@ -206,16 +225,19 @@ impl Variables {
         }
     }
 
-    /// Each expected element has one of its own among those that came, and none is left.
-    fn compare_unordered(&mut self, at: &str, mode: Mode, expected: &Value, got: &Value) -> Result<(), String> {
-        let (Some(expected), Some(left)) = (expected.as_array(), got.as_array()) else {
-            return Err(format!("{at}: expected an array, got {got}"));
-        };
-        let mut left: Vec<&Value> = left.iter().collect();
-        for element in expected {
+    /// Each expected element has one of its own among those that came; answers the others.
+    fn take_each<'g>(
+        &mut self,
+        at: &str,
+        mode: Mode,
+        expected: &[Value],
+        got: &'g [Value],
+    ) -> Result<Vec<&'g Value>, String> {
+        let mut left: Vec<&Value> = got.iter().collect();
+        for element in self.written_out(expected)? {
             let found = left.iter().position(|candidate| {
                 let mut variables = self.clone();
-                let equal = variables.compare_at(at, mode, element, Some(candidate)).is_ok();
+                let equal = variables.compare_at(at, mode, &element, Some(candidate)).is_ok();
                 if equal {
                     *self = variables;
                 }
@@ -223,10 +245,10 @@ impl Variables {
             });
             match found {
                 Some(found) => drop(left.remove(found)),
-                None => return Err(format!("{at}: expected an element {element}, got {got}")),
+                None => return Err(format!("{at}: expected an element {element} in {}", json!(got))),
             }
         }
-        if left.is_empty() { Ok(()) } else { Err(format!("{at}: not expected: {}", json!(left))) }
+        Ok(left)
     }
 
     /// Whether a text is as the pattern, in which `{{any}}` stands for any run of characters.
@@ -302,6 +324,9 @@ mod tests {
         check(Mode::Exact, json!({"{{unordered}}": [1, "{{id}}"]}), json!(["u1", 1]), true);
         check(Mode::Exact, json!({"{{unordered}}": [1, 1]}), json!([1, 2]), false);
         check(Mode::Exact, json!({"{{unordered}}": [1]}), json!([1, 1]), false);
+        check(Mode::Exact, json!({"{{includes}}": [1, "{{id}}"]}), json!(["u1", 2, 1]), true);
+        check(Mode::Exact, json!({"{{includes}}": [1, 1]}), json!([1, 2]), false);
+        check(Mode::Exact, json!([{"{{repeat}}": 2, "{{element}}": "{{n}}{{id}}"}]), json!(["1u1", "2u1"]), true);
     }
 
     #[test]
@@ -321,5 +346,12 @@ mod tests {
         let body = json!([{"{{repeat}}": 2, "{{element}}": {"userName": "u{{n}}", "n": "{{n}}"}}, "{{count}}"]);
         let written = json!([{"userName": "u1", "n": 1}, {"userName": "u2", "n": 2}, 3]);
         assert_eq!(variables.body(&body).unwrap(), written);
+        for n in 1..=2 {
+            variables.set("n", json!(n));
+            variables.compare(Mode::Exact, &json!("{{user n}}"), Some(&json!(format!("id-{n}")))).unwrap();
+        }
+        let members = json!([{"{{repeat}}": 2, "{{element}}": {"value": "{{user n}}"}}]);
+        assert_eq!(variables.body(&members).unwrap(), json!([{"value": "id-1"}, {"value": "id-2"}]));
+        assert_eq!(variables.text("/Users/{{user 1}}").unwrap(), "/Users/id-1");
     }
 }
