@@ -136,7 +136,7 @@ fn compared(kind: FieldType, operator: Operator, value: value::Kind) -> Result<O
     match (kind, value) {
         (FieldType::Id, value::Kind::String(text)) => match relation {
             Some(Relation::Equal) => Ok(Some(Comparison::Id(text.parse::<UserId>().ok().map(UserId::uuid)))),
-            _ => Err("an id is equal or not, and nothing else"),
+            _ => text_compared(Case::Exact, operator, text),
         },
         (FieldType::Text(case), value::Kind::String(text)) => text_compared(case, operator, text),
         (FieldType::Texts, value::Kind::String(text)) => text_compared(Case::Folded, operator, text),

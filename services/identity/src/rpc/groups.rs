@@ -48,7 +48,7 @@ impl GroupService for Rpc {
         let ListGroupsRequest { tenant_id, filter, page_token, page_size, skip, order } = request.get_ref();
         let read = Read::list(page_token);
         let tenant = self.reader(&request, tenant_id, "/rollcall.identity.v1.GroupService/ListGroups", read).await?;
-        let digest = Digest::of(filter.as_ref(), order.as_ref());
+        let digest = Digest::of("groups", filter.as_ref(), order.as_ref());
         let selection = filters::selection(filter.clone(), order.clone(), Catalogue::Groups)?;
         let asked = Asked { page_size: *page_size, page_token, skip: *skip };
         let slice = asked.slice(digest, &selection.order)?;

@@ -26,18 +26,18 @@ pub(super) fn size_or_default(page_size: i32) -> Result<u64, Error> {
     size(page_size, SIZE_DEFAULT)
 }
 
-/// A filter and an order in short: a token is good for those alone that it was answered to (FNV-1a, the same in every process).
+/// A list, its filter and its order in short: a token is good for those alone that it was answered to (FNV-1a, the same in every process).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Digest(u64);
 
 impl Digest {
-    pub(super) fn of(filter: Option<&wire::Filter>, order: Option<&wire::Order>) -> Self {
+    pub(super) fn of(list: &str, filter: Option<&wire::Filter>, order: Option<&wire::Order>) -> Self {
         const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
         const PRIME: u64 = 0x0100_0000_01b3;
         let encoded = (filter.map(Message::encode_to_vec), order.map(Message::encode_to_vec));
         let (filter, order) = (encoded.0.unwrap_or_default(), encoded.1.unwrap_or_default());
         let length = filter.len().to_be_bytes();
-        let bytes = length.iter().chain(&filter).chain(&order);
+        let bytes = list.as_bytes().iter().chain(&length).chain(&filter).chain(&order);
         Self(bytes.fold(OFFSET, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(PRIME)))
     }
 }
@@ -153,7 +153,7 @@ mod tests {
     use crate::domain::{Catalogue, OrderBy};
 
     fn slice(page_size: i32, page_token: &str, skip: i32) -> Result<Slice, Error> {
-        Asked { page_size, page_token, skip }.slice(Digest::of(None, None), &Order::BY_ID)
+        Asked { page_size, page_token, skip }.slice(Digest::of("users", None, None), &Order::BY_ID)
     }
 
     fn order(field: &str) -> Order {
@@ -164,7 +164,7 @@ mod tests {
     fn a_token_comes_back_as_it_went() {
         let id = Uuid::now_v7();
         assert_eq!(self::id(&token(id)), Ok(id));
-        let digest = Digest::of(None, None);
+        let digest = Digest::of("users", None, None);
         for (field, key) in [
             ("id", None),
             ("profile.title", None),
@@ -183,15 +183,16 @@ mod tests {
     #[test]
     fn a_token_of_another_list_is_refused() {
         let descending = wire::Order { field: "id".into(), descending: true };
-        let digest = Digest::of(None, None);
+        let digest = Digest::of("users", None, None);
         let token = next_token(Some(Mark { key: None, id: Uuid::now_v7() }), digest).unwrap();
         let asked = Asked { page_size: 1, page_token: &token, skip: 0 };
         assert!(asked.slice(digest, &Order::BY_ID).is_ok());
         let present = |field: &str| wire::Filter { kind: Some(wire::filter::Kind::Present(field.into())) };
         for other in [
-            Digest::of(None, Some(&descending)),
-            Digest::of(Some(&present("external_id")), None),
-            Digest::of(Some(&present("display_name")), None),
+            Digest::of("users", None, Some(&descending)),
+            Digest::of("users", Some(&present("external_id")), None),
+            Digest::of("users", Some(&present("display_name")), None),
+            Digest::of("groups", None, None),
         ] {
             assert!(
                 matches!(asked.slice(other, &Order::BY_ID), Err(Error::InvalidField(error)) if error.field == "page_token")
@@ -204,7 +205,7 @@ mod tests {
         assert!(id("x").is_err() && id("!").is_err() && slice(-1, "", 0).is_err() && slice(1, "", -1).is_err());
         assert!(slice(1, &token(Uuid::now_v7()), 0).is_err() && slice(1, "!", 0).is_err());
         assert!(slice(1, &"A".repeat(TOKEN_MAX + 1), 0).is_err());
-        let digest = Digest::of(None, None);
+        let digest = Digest::of("users", None, None);
         let text = Mark { key: Some(OrderKey::Text("x".into())), id: Uuid::now_v7() };
         let token = next_token(Some(text), digest).unwrap();
         let asked = Asked { page_size: 1, page_token: &token, skip: 0 };

@@ -52,7 +52,7 @@ impl UserService for Rpc {
         let ListUsersRequest { tenant_id, filter, page_token, page_size, skip, order, .. } = request.get_ref();
         let read = Read::list(page_token);
         let tenant = self.reader(&request, tenant_id, "/rollcall.identity.v1.UserService/ListUsers", read).await?;
-        let digest = Digest::of(filter.as_ref(), order.as_ref());
+        let digest = Digest::of("users", filter.as_ref(), order.as_ref());
         let defined = if filters::names_user_attribute(filter.as_ref(), order.as_ref()) {
             self.store.user_attributes(tenant).await?
         } else {
@@ -73,11 +73,16 @@ impl UserService for Rpc {
     async fn replace_user(&self, request: Request<ReplaceUserRequest>) -> Result<Response<wire::User>, Status> {
         let caller =
             self.writer(&request, &request.get_ref().tenant_id, "/rollcall.identity.v1.UserService/ReplaceUser")?;
+        let view = request.get_ref().view();
         let ReplaceUserRequest { user, expected_version, .. } = request.into_inner();
         let user_id = id(user.as_ref().map_or("", |user| user.id.as_str()))?;
         let draft = draft(user).map_err(Error::from)?;
         let user = self.store.replace_user(&caller, ReplaceUser { user: user_id, draft, expected_version }).await?;
-        Ok(Response::new(user.into()))
+        // It is written: an answer without its groups is better than word that it failed.
+        match self.viewed(caller.tenant, vec![user.clone()], view).await.map(|mut viewed| viewed.pop()) {
+            Ok(Some(viewed)) => Ok(Response::new(viewed)),
+            Ok(None) | Err(_) => Ok(Response::new(user.into())),
+        }
     }
 
     async fn delete_user(&self, request: Request<DeleteUserRequest>) -> Result<Response<Empty>, Status> {

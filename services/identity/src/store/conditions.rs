@@ -99,6 +99,10 @@ fn present(scope: Scope, field: &Field) -> SimpleExpr {
 fn compare(scope: Scope, field: &Field, comparison: &Comparison) -> SimpleExpr {
     let (Place::Document(keys), FieldType::Texts | FieldType::Numbers) = (&field.place, field.kind) else {
         let Value { expr, nullable } = scope.value(field);
+        let expr = match (field.kind, comparison) {
+            (FieldType::Id, Comparison::Text(..)) => document::id_text(scope.engine, expr),
+            _ => expr,
+        };
         return match (&field.place, nullable) {
             (_, false) => holds(scope, expr, comparison),
             // In this form an index on the column is of use.

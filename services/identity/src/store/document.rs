@@ -117,6 +117,19 @@ fn element_value() -> SimpleExpr {
     Expr::col((ELEMENT, "value"))
 }
 
+/// An id as the text that it is shown as.
+pub(super) fn id_text(engine: DbBackend, id: SimpleExpr) -> SimpleExpr {
+    if engine == DbBackend::Postgres {
+        return bytewise(id.cast_as("text"));
+    }
+    // SQLite keeps its 16 bytes.
+    let part = |from: i32, length: i32| {
+        SimpleExpr::from(Func::cust("substr").arg(Func::cust("hex").arg(id.clone())).arg(from).arg(length))
+    };
+    let parts = [part(1, 8), part(9, 4), part(13, 4), part(17, 4), part(21, 12)];
+    Expr::cust_with_exprs("lower(? || '-' || ? || '-' || ? || '-' || ? || '-' || ?)", parts)
+}
+
 /// PostgreSQL compares a text by the database's language unless it is told not to.
 fn bytewise(text: SimpleExpr) -> SimpleExpr {
     Expr::cust_with_expr("($1 COLLATE \"C\")", text)

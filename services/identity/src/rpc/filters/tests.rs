@@ -103,7 +103,7 @@ fn what_cannot_be_answered_is_refused_by_name() {
         (text("profile.emails", "x"), "profile.emails"),
         (text("profile.name", "x"), "profile.name"),
         (present("profile"), "profile"),
-        (compare("id", Operator::Greater, string()), "id"),
+        (compare("id", Operator::Equal, value::Kind::Number(1.0)), "id"),
         (compare("user_name", Operator::Unspecified, string()), "user_name"),
         (compare("user_name", Operator::Equal, value::Kind::Boolean(true)), "user_name"),
         (text("user_name", "a\0"), "user_name"),
@@ -119,7 +119,7 @@ fn what_cannot_be_answered_is_refused_by_name() {
         (compare("user_attributes.skills", Operator::Equal, value::Kind::Number(1.0)), "user_attributes.skills"),
         (element("profile.emails", text("country", "x")), "profile.emails.country"),
         (element("profile.title", text("value", "x")), "profile.title"),
-        (element("groups", compare("group_id", Operator::StartsWith, string())), "groups.group_id"),
+        (element("groups", compare("group_id", Operator::Unspecified, string())), "groups.group_id"),
     ] {
         match read(filter) {
             Err(Error::UnsupportedFilter { field, .. }) => assert_eq!(field, name),
