@@ -12,12 +12,13 @@ use rstest::rstest;
 use scim::{
     AttributePath, Definition, Filter, ResourceType, Schemas, Sort,
     arbitrary::{bodies, filters},
+    filter::{FILTER_DEPTH_MAX, FILTER_TERMS_MAX},
     schema::{Kind, UserAttribute, UserAttributeKind},
 };
 use serde_json::{Map, Value, json};
 
 use crate::harness::{
-    Deployment::{self, UpPostgres, UpSqlite},
+    Deployment::{self, ServePostgres, UpPostgres, UpSqlite},
     Rollcall,
 };
 
@@ -259,4 +260,27 @@ fn sorted(world: &World, definition: Definition<'_>, name: &str, order: &str) ->
         resources.reverse();
     }
     resources.into_iter().map(|resource| id(resource).to_owned()).collect()
+}
+
+/// The bounds of a filter are those of RFC 7644's text; what a filter within them becomes on its way to the database has bounds of its own.
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn the_deepest_and_the_longest_filters_are_answered(
+    #[values(UpSqlite, UpPostgres, ServePostgres)] deployment: Deployment,
+) {
+    let Some((rollcall, key)) = Rollcall::provisioned(deployment).await else { return };
+    let user = json!({"userName": "ada", "emails": [{"type": "work", "value": "ada@example.org"}]});
+    assert_eq!(rollcall.scim(&key, Method::POST, "/Users", Some(&user)).await.status, 201);
+    let innermost = r#"emails[type eq "home" or value pr and not (type ne "work")]"#.to_owned();
+    // Two levels stand within the innermost already.
+    let levels = FILTER_DEPTH_MAX - 2;
+    let nested = |inner: String, _| format!(r#"not (title pr or userName ne "x" and {inner})"#);
+    let deepest = (0..levels).fold(innermost, nested);
+    let names: Vec<String> = (0..FILTER_TERMS_MAX).map(|at| format!("roles.value ne \"{at}\"")).collect();
+    let elements: Vec<String> = (0..FILTER_TERMS_MAX / 2).map(|at| format!("emails[value eq \"{at}\"]")).collect();
+    for filter in [deepest, names.join(" and "), names.join(" or "), elements.join(" or ")] {
+        let path = format!("/Users?attributes=userName&filter={}", encoded(&filter));
+        let answer = rollcall.scim(&key, Method::GET, &path, None).await;
+        assert_eq!(answer.status, 200, "{filter}: {answer:?}");
+    }
 }

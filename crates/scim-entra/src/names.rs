@@ -32,7 +32,7 @@ pub(crate) fn resolve<'s>(definition: Definition<'s>, text: &str) -> Name<'s> {
     }
     let text = with_colon(definition, text);
     match attribute(definition, &text) {
-        Some(path) => match path.attribute.mutability {
+        Some(path) => match path.leaf().mutability {
             Mutability::ReadOnly => Name::ServerOnly,
             // It would be thrown away; what is dropped is named in the log.
             Mutability::WriteOnly => Name::Unknown(Reason::Password),

@@ -30,15 +30,22 @@ pub fn patch<'s>(
     let Some(Value::Array(entries)) = entries else {
         return Err(Error::invalid_syntax("Operations is missing or not an array"));
     };
+    if entries.len() > PATCH_OPERATIONS_MAX {
+        return Err(too_many());
+    }
     let mut rewriter = Rewriter::new(definition.into());
     for entry in entries {
         let entry = Entry::parse(entry)?;
         rewriter.operation(entry.op, entry.path.as_deref(), entry.value)?;
         if rewriter.operations.len() > PATCH_OPERATIONS_MAX {
-            return Err(Error::payload_too_large(format!("there are more than {PATCH_OPERATIONS_MAX} operations")));
+            return Err(too_many());
         }
     }
     Ok((rewriter.operations, rewriter.reports.into_list()))
+}
+
+fn too_many() -> Error {
+    Error::payload_too_large(format!("there are more than {PATCH_OPERATIONS_MAX} operations"))
 }
 
 struct Entry {

@@ -4,12 +4,14 @@
 //! Source: learn.microsoft.com/answers 5746233 (a filter on a single value); customize-application-attributes
 //! (`roles[primary eq "True"].value`).
 
+use scim::filter::Literal;
 use scim::patch::OnMissing;
-use scim::schema::Schema;
-use scim::{Definition, Error, Path, PathError, ResourceType};
+use scim::schema::{Kind, Schema};
+use scim::{Definition, Error, Filter, Path, PathError, ResourceType};
+use serde_json::Value;
 
 use crate::dropped::Reason;
-use crate::{filter, names};
+use crate::{booleans, filter, names};
 
 /// What a path stands for.
 pub(crate) enum Resolved<'s> {
@@ -38,7 +40,10 @@ pub(crate) fn resolve<'s>(definition: Definition<'s>, text: &str) -> Result<Reso
     };
     let path = match names::attribute(definition, name) {
         Some(attribute) if !brackets => Ok(Path::from(attribute)),
-        Some(attribute) if !attribute.leaf().is_complex() && text.ends_with(']') => Ok(Path::from(attribute)),
+        // Of a list it would select some, and the engine says that there is nothing to select by.
+        Some(attribute) if !attribute.leaf().is_complex() && !attribute.leaf().multi_valued && text.ends_with(']') => {
+            Ok(Path::from(attribute))
+        }
         Some(_) => Path::parse(definition, &filter::filter(&[definition], &text)),
         None => Path::parse(definition, &text),
     };
@@ -62,8 +67,19 @@ pub(crate) fn resolve<'s>(definition: Definition<'s>, text: &str) -> Result<Reso
 
 /// Entra sets values of elements that are not there yet, by a filter that describes them.
 ///
+/// A filter on the very value that is set describes an element of old: made anew for it, there would be one more each time that the request is
+/// repeated.
+///
 /// Source: GitHub Captain-P-Goldfish/scim-for-keycloak#73, thomaspoignant/scim-patch#176, ssoready/ssoready#249.
-pub(crate) fn on_missing(path: &Path<'_>) -> OnMissing {
-    let describes = path.filter.as_ref().is_some_and(|filter| filter.equality_terms().is_some());
-    if describes && path.attribute.sub_attribute.is_some() { OnMissing::Create } else { OnMissing::Refuse }
+pub(crate) fn on_missing(path: &Path<'_>, value: Option<&Value>) -> OnMissing {
+    let Some(sub) = path.attribute.sub_attribute else { return OnMissing::Refuse };
+    let Some(terms) = path.filter.as_ref().and_then(Filter::equality_terms) else { return OnMissing::Refuse };
+    let is_as_described = |literal: &Literal| {
+        value.is_none_or(|value| {
+            let described = literal.to_json();
+            *value == described || (sub.kind == Kind::Boolean && booleans::coerced(value.clone()) == described)
+        })
+    };
+    let fits = terms.iter().all(|(attribute, literal)| *attribute != sub || is_as_described(literal));
+    if fits { OnMissing::Create } else { OnMissing::Refuse }
 }

@@ -35,6 +35,7 @@ pub fn query(text: &str) -> Result<ListQuery, Error> {
         return Err(Error::invalid_value(format!("the query is longer than {QUERY_LENGTH_MAX} bytes")));
     }
     let text = text.trim_start_matches('?');
+    let is_whole = percent_encoding::percent_decode_str(text).decode_utf8().is_ok();
     let mut list = ListQuery::default();
     for (name, value) in form_urlencoded::parse(text.as_bytes()) {
         let slot = match name.to_ascii_lowercase().as_str() {
@@ -49,7 +50,7 @@ pub fn query(text: &str) -> Result<ListQuery, Error> {
             _ => continue,
         };
         // A filter whose bytes were lost could match another resource, or none and so make the client create one.
-        if value.contains(char::REPLACEMENT_CHARACTER) {
+        if !is_whole && value.contains(char::REPLACEMENT_CHARACTER) {
             return Err(Error::invalid_value(format!("the parameter {name} is not valid UTF-8")));
         }
         if slot.is_some() {
@@ -95,6 +96,8 @@ mod tests {
             assert_eq!(query(text).unwrap_err().status, 400, "{text}");
         }
         assert!(query("x=%ff&x=%ff").is_ok());
+        // The character that stands for lost bytes may itself be asked for.
+        assert_eq!(query("filter=%EF%BF%BD").unwrap().filter.as_deref(), Some("\u{fffd}"));
         assert!(query(&"a".repeat(QUERY_LENGTH_MAX)).is_ok() && query(&"a".repeat(QUERY_LENGTH_MAX + 1)).is_err());
     }
 }

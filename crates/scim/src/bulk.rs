@@ -9,8 +9,9 @@ use std::collections::HashMap;
 use serde_json::{Map, Value, json};
 
 use crate::error::{Error, shown};
+use crate::schema::ResourceType;
 
-pub use references::{Resolution, references, resolve};
+pub use references::{REFERENCE_MARK, Resolution, references, resolve};
 
 /// The schema URN of a bulk request.
 pub const BULK_REQUEST_SCHEMA: &str = "urn:ietf:params:scim:api:messages:2.0:BulkRequest";
@@ -46,6 +47,17 @@ pub struct Operation {
     pub version: Option<String>,
     /// The resource, or the body of a PATCH.
     pub data: Option<Value>,
+}
+
+/// The request that an operation stands for, but for its body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Request<'o> {
+    /// What is done.
+    pub method: Method,
+    /// To a resource of which type.
+    pub resource_type: ResourceType,
+    /// The resource's id or a reference to what another operation makes; empty for a POST.
+    pub id: &'o str,
 }
 
 /// What an operation does.
@@ -97,11 +109,16 @@ impl Bulk {
         Ok(Self { fail_on_errors, operations })
     }
 
+    /// What makes a resource, by its `bulkId`: the places of these operations in the request.
+    pub fn makers(&self) -> HashMap<&str, usize> {
+        let posts = self.operations.iter().enumerate().filter(|(_, operation)| operation.method == Ok(Method::Post));
+        posts.filter_map(|(at, operation)| Some((operation.bulk_id.as_deref()?, at))).collect()
+    }
+
     /// The operations by their places in the request, so ordered that what makes a resource comes before what refers to it, as far as they do not
     /// refer to each other in a circle. What refers to nothing keeps its place.
     pub fn order(&self) -> Vec<usize> {
-        let makers: HashMap<&str, usize> =
-            self.operations.iter().enumerate().filter_map(|(at, it)| Some((it.bulk_id.as_deref()?, at))).collect();
+        let makers = self.makers();
         let mut order = Vec::with_capacity(self.operations.len());
         let mut seen = vec![false; self.operations.len()];
         for first in 0..self.operations.len() {
@@ -134,11 +151,13 @@ impl Operation {
             found.extend(references(data));
         }
         found.retain(|id| Some(id) != self.bulk_id.as_ref());
+        found.sort_unstable();
+        found.dedup();
         found
     }
 
-    /// The method, the path and the body of the request that this operation stands for, without resolving references.
-    pub fn request(&self) -> Result<(Method, &str, Option<Value>), Error> {
+    /// The request that this operation stands for, without resolving references.
+    pub fn request(&self) -> Result<Request<'_>, Error> {
         let method = match &self.method {
             Ok(method) => *method,
             Err(text) => {
@@ -147,34 +166,35 @@ impl Operation {
             }
         };
         let path = self.path.trim_start_matches('/');
-        let (collection, id) = match path.split_once('/') {
-            Some((collection, id)) => (collection, Some(id).filter(|id| !id.is_empty())),
-            None => (path, None),
-        };
-        let is_collection = ["Users", "Groups"].contains(&collection);
-        if !is_collection || id.is_some_and(|id| id.contains(['/', '?', '#'])) {
+        let (collection, id) = path.split_once('/').unwrap_or((path, ""));
+        let found = ResourceType::ALL.into_iter().find(|it| it.endpoint().trim_start_matches('/') == collection);
+        let Some(resource_type) = found.filter(|_| !id.contains(['/', '?', '#'])) else {
             return Err(Error::invalid_value("the path of an operation is /Users, /Groups, or one of them with an id"));
-        }
-        match (method, id, &self.bulk_id) {
+        };
+        let request = Request { method, resource_type, id };
+        match (method, Some(id).filter(|id| !id.is_empty()), &self.bulk_id) {
             (Method::Post, None, None) => Err(Error::invalid_value("a POST within a bulk request needs a bulkId")),
             (Method::Post, Some(_), _) => Err(Error::invalid_value("the path of a POST is /Users or /Groups")),
             (Method::Put | Method::Patch | Method::Delete, None, _) => {
                 Err(Error::invalid_value(format!("the path of a {} ends with an id", method.as_str())))
             }
             (Method::Post, None, Some(_)) | (Method::Put | Method::Patch, Some(_), _) => match &self.data {
-                Some(data) => Ok((method, path, Some(wrapped(method, data.clone())))),
+                Some(_) => Ok(request),
                 None => Err(Error::invalid_syntax(format!("a {} within a bulk request needs data", method.as_str()))),
             },
-            (Method::Delete, Some(_), _) => Ok((method, path, None)),
+            (Method::Delete, Some(_), _) => Ok(request),
         }
     }
-}
 
-/// The figures of RFC 7644 section 3.7.3 write the data of a PATCH as the bare list of its operations.
-fn wrapped(method: Method, data: Value) -> Value {
-    match (method, data) {
-        (Method::Patch, Value::Array(operations)) => json!({"schemas": [PATCH_SCHEMA], "Operations": operations}),
-        (_, data) => data,
+    /// The body of that request. The figures of RFC 7644 section 3.7.3 write the data of a PATCH as the bare list of its operations.
+    pub fn body(&self) -> Option<Value> {
+        let data = self.data.clone()?;
+        Some(match (&self.method, data) {
+            (Ok(Method::Patch), Value::Array(operations)) => {
+                json!({"schemas": [PATCH_SCHEMA], "Operations": operations})
+            }
+            (_, data) => data,
+        })
     }
 }
 

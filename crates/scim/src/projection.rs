@@ -6,12 +6,15 @@ use crate::error::Error;
 use crate::path::AttributePath;
 use crate::schema::{Attribute, Definition, Returned, Schema};
 
-/// How many names a list may hold; more are not read.
-const NAMES_MAX: usize = 200;
+/// How many names a list may hold.
+pub(crate) const NAMES_MAX: usize = 200;
+/// How long a list of names may be, in bytes.
+pub(crate) const NAMES_LENGTH_MAX: usize = 16_384;
 
 /// The `attributes` or `excludedAttributes` of a request.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Projection<'s> {
+    definition: Definition<'s>,
     selection: Selection<'s>,
     /// What is answered to nobody, or only to those who ask for it by name, and was not asked for.
     hidden: Vec<AttributePath<'s>>,
@@ -27,6 +30,8 @@ enum Selection<'s> {
 enum Selected<'s> {
     Attribute(AttributePath<'s>),
     Extension(&'s Schema),
+    /// The core schema, common attributes apart.
+    Core,
 }
 
 impl<'s> Projection<'s> {
@@ -42,26 +47,38 @@ impl<'s> Projection<'s> {
             (Some(_), Some(_)) => {
                 return Err(Error::invalid_value("attributes and excludedAttributes cannot be used together"));
             }
-            (Some(list), None) => Selection::Only(selected(definition, &list)),
-            (None, Some(list)) => Selection::Without(selected(definition, &list)),
+            (Some(list), None) => Selection::Only(selected(definition, &list)?),
+            (None, Some(list)) => Selection::Without(selected(definition, &list)?),
             (None, None) => Selection::Without(Vec::new()),
         };
-        Ok(Self { hidden: hidden(definition, &selection), selection })
+        Ok(Self { definition, hidden: hidden(definition, &selection), selection })
     }
 
     /// The projection of a request that names no attributes.
     pub fn everything(definition: impl Into<Definition<'s>>) -> Self {
-        let selection = Selection::Without(Vec::new());
-        Self { hidden: hidden(definition.into(), &selection), selection }
+        let (definition, selection) = (definition.into(), Selection::Without(Vec::new()));
+        Self { definition, hidden: hidden(definition, &selection), selection }
     }
 
-    /// Takes away what was not asked for. `id` and `schemas` always stay.
+    /// Takes away what was not asked for. `id` and `schemas` always stay; `schemas` names those whose attributes are left.
     pub fn apply(&self, response: &mut Map<String, Value>) {
         match &self.selection {
-            Selection::Only(selected) => *response = only(selected, response),
-            Selection::Without(selected) => selected.iter().for_each(|selected| remove(selected, response)),
+            Selection::Only(selected) => *response = only(self.definition, selected, response),
+            Selection::Without(selected) => {
+                selected.iter().for_each(|selected| remove(self.definition, selected, response));
+            }
         }
         self.hidden.iter().for_each(|path| remove_path(path, response));
+        drop_empty(response);
+        self.name_schemas(response);
+    }
+
+    fn name_schemas(&self, response: &mut Map<String, Value>) {
+        let absent: Vec<&str> =
+            self.definition.extensions().map(|schema| schema.id).filter(|id| !response.contains_key(*id)).collect();
+        if let Some(Value::Array(schemas)) = response.get_mut("schemas") {
+            schemas.retain(|schema| schema.as_str().is_none_or(|id| !absent.contains(&id)));
+        }
     }
 
     /// Whether the answer holds any of a core attribute, so that it needs to be read.
@@ -69,10 +86,12 @@ impl<'s> Projection<'s> {
         let is_whole = |path: &AttributePath<'_>| path.is_core(attribute, None);
         let names = |selected: &Selected<'_>| match selected {
             Selected::Attribute(path) => path.extension.is_none() && path.attribute.name == attribute,
+            Selected::Core => self.definition.schema().attribute(attribute).is_some(),
             Selected::Extension(_) => false,
         };
         let excluded = |selected: &Selected<'_>| match selected {
             Selected::Attribute(path) => is_whole(path),
+            Selected::Core => names(selected),
             Selected::Extension(_) => false,
         };
         let selected = match &self.selection {
@@ -91,7 +110,7 @@ fn hidden<'s>(definition: Definition<'s>, selection: &Selection<'s>) -> Vec<Attr
                 asked.attribute == path.attribute
                     && (path.sub_attribute.is_none() || asked.sub_attribute == path.sub_attribute)
             }
-            Selected::Extension(_) => false,
+            Selected::Extension(_) | Selected::Core => false,
         }),
         Selection::Without(_) => false,
     };
@@ -116,7 +135,10 @@ fn hidden<'s>(definition: Definition<'s>, selection: &Selection<'s>) -> Vec<Attr
 }
 
 /// Splits on commas outside brackets; what stands in brackets only narrows a name, and an answer is not narrowed.
-fn selected<'s>(definition: Definition<'s>, list: &str) -> Vec<Selected<'s>> {
+fn selected<'s>(definition: Definition<'s>, list: &str) -> Result<Vec<Selected<'s>>, Error> {
+    if list.len() > NAMES_LENGTH_MAX {
+        return Err(Error::invalid_value(format!("a list of attributes is longer than {NAMES_LENGTH_MAX} bytes")));
+    }
     let mut names = vec![String::new()];
     let mut depth = 0_usize;
     for c in list.chars() {
@@ -128,18 +150,22 @@ fn selected<'s>(definition: Definition<'s>, list: &str) -> Vec<Selected<'s>> {
             (_, _) => {}
         }
     }
-    let resolve = |name: &String| match definition.extension(name) {
-        Some(schema) => Some(Selected::Extension(schema)),
-        None => AttributePath::parse(definition, name).ok().map(Selected::Attribute),
+    if names.len() > NAMES_MAX {
+        return Err(Error::invalid_value(format!("a list of attributes has more than {NAMES_MAX} names")));
+    }
+    let resolve = |name: &String| match (definition.extension(name), definition.schema_by_urn(name)) {
+        (Some(schema), _) => Some(Selected::Extension(schema)),
+        (None, Some(_)) => Some(Selected::Core),
+        (None, None) => AttributePath::parse(definition, name).ok().map(Selected::Attribute),
     };
-    names.iter().take(NAMES_MAX).filter_map(resolve).collect()
+    Ok(names.iter().filter_map(resolve).collect())
 }
 
 fn is_always(attribute: &Attribute) -> bool {
     attribute.returned == Returned::Always
 }
 
-fn only(selected: &[Selected<'_>], response: &Map<String, Value>) -> Map<String, Value> {
+fn only(definition: Definition<'_>, selected: &[Selected<'_>], response: &Map<String, Value>) -> Map<String, Value> {
     let mut kept = Map::new();
     for (key, value) in response {
         let extension = |schema: &&Schema| schema.id == key;
@@ -151,6 +177,7 @@ fn only(selected: &[Selected<'_>], response: &Map<String, Value>) -> Map<String,
         for selected in selected {
             match selected {
                 Selected::Extension(schema) if extension(schema) => part = Some(value.clone()),
+                Selected::Core if definition.schema().attribute(key).is_some() => part = Some(value.clone()),
                 Selected::Attribute(path) if path.extension.as_ref().is_some_and(extension) => {
                     let Some(inner) = value.get(&*path.attribute.name).and_then(|inner| sub_only(path, inner)) else {
                         continue;
@@ -164,7 +191,7 @@ fn only(selected: &[Selected<'_>], response: &Map<String, Value>) -> Map<String,
                         None => part,
                     };
                 }
-                Selected::Extension(_) | Selected::Attribute(_) => {}
+                Selected::Extension(_) | Selected::Attribute(_) | Selected::Core => {}
             }
         }
         if let Some(part) = part {
@@ -205,8 +232,29 @@ fn merged(old: Option<Value>, new: Value) -> Value {
     }
 }
 
-fn remove(selected: &Selected<'_>, response: &mut Map<String, Value>) {
+/// Takes away what a projection left nothing of (RFC 7643 section 2.5).
+fn drop_empty(response: &mut Map<String, Value>) {
+    response.retain(|_, value| {
+        match value {
+            Value::Array(elements) => elements.retain(|element| !is_empty(element)),
+            Value::Object(members) => drop_empty(members),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+        !is_empty(value)
+    });
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Array(elements) => elements.is_empty(),
+        Value::Object(members) => members.is_empty(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
+}
+
+fn remove(definition: Definition<'_>, selected: &Selected<'_>, response: &mut Map<String, Value>) {
     match selected {
+        Selected::Core => response.retain(|name, _| definition.schema().attribute(name).is_none()),
         Selected::Extension(schema) => {
             response.shift_remove(schema.id);
         }
@@ -294,6 +342,38 @@ mod tests {
             "emails": [{"value": "a"}, {"value": "b"}], "meta": {"resourceType": "User"}});
         let excluded = format!("id,schemas,name.givenName,emails.type,{ENTERPRISE_USER_URN}");
         check(None, Some(&excluded), expect);
+    }
+
+    #[test]
+    fn what_nothing_is_left_of_is_gone_and_its_schema_with_it() {
+        let core = "urn:ietf:params:scim:schemas:core:2.0:User";
+        let mut whole = user();
+        whole["schemas"] = json!([core, ENTERPRISE_USER_URN]);
+        let projected = |attributes: Option<&str>, excluded: Option<&str>| {
+            let projection = Projection::from_query(ResourceType::User, attributes, excluded).unwrap();
+            let mut response = whole.as_object().unwrap().clone();
+            projection.apply(&mut response);
+            Value::Object(response)
+        };
+        assert_eq!(projected(Some("emails.display"), None), json!({"schemas": [core], "id": "u1"}));
+        let department = projected(Some(&format!("{ENTERPRISE_USER_URN}:department")), None);
+        assert_eq!(department["schemas"], json!([core, ENTERPRISE_USER_URN]));
+        let excluded = projected(None, Some("name.givenName,name.familyName,emails.value,emails.type"));
+        assert_eq!((excluded.get("name"), excluded.get("emails")), (None, None));
+        assert_eq!(projected(None, Some(ENTERPRISE_USER_URN))["schemas"], json!([core]));
+        let all_core = projected(Some(core), None);
+        assert!(all_core.get("userName").is_some() && all_core.get("meta").is_none(), "{all_core}");
+    }
+
+    #[test]
+    fn lists_of_names_are_bounded_on_both_sides() {
+        let status =
+            |names: String| Projection::from_query(ResourceType::User, None, Some(&names)).err().map(|e| e.status);
+        assert_eq!(
+            (status(vec!["a"; NAMES_MAX].join(",")), status(vec!["a"; NAMES_MAX + 1].join(","))),
+            (None, Some(400))
+        );
+        assert_eq!((status("a".repeat(NAMES_LENGTH_MAX)), status("a".repeat(NAMES_LENGTH_MAX + 1))), (None, Some(400)));
     }
 
     #[test]

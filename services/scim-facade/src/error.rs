@@ -59,6 +59,11 @@ impl Refusal {
         &self.error
     }
 
+    /// Whether the service could not answer, so that the same would be answered to the next request.
+    pub(crate) const fn is_outage(&self) -> bool {
+        self.error.status == 503
+    }
+
     /// An administrator has paused provisioning, and this is a write.
     pub(crate) fn paused() -> Self {
         Self::later(PAUSED, RETRY_AFTER_PAUSE)

@@ -125,8 +125,14 @@ impl Directory {
         self.call(Call::Repeatable, request, act).await.map_err(gone)
     }
 
-    pub(crate) async fn replace_user(&self, user: User, expected_version: Option<i64>) -> Result<User, Status> {
-        let request = ReplaceUserRequest { user: Some(user), expected_version, ..ReplaceUserRequest::default() };
+    pub(crate) async fn replace_user(
+        &self,
+        user: User,
+        expected_version: Option<i64>,
+        view: UserView,
+    ) -> Result<User, Status> {
+        let (user, view) = (Some(user), view.into());
+        let request = ReplaceUserRequest { user, expected_version, view, ..ReplaceUserRequest::default() };
         let act = |mut clients: Clients, request| async move { clients.users.replace_user(request).await };
         self.call(unless_versioned(expected_version), request, act).await
     }

@@ -4,6 +4,7 @@
 //! identity does the rest. Nothing is kept here between two requests but caches, so any number of replicas serve side
 //! by side.
 
+mod apart;
 mod authentication;
 mod base;
 mod dropped;
@@ -24,6 +25,7 @@ use authn::Authenticator;
 use bootstrap::forwarded::TrustedProxies;
 
 use crate::{
+    apart::Apart,
     base::Base,
     dropped::DroppedLog,
     identity::{Channel, Clients},
@@ -56,6 +58,7 @@ struct Shared {
     dropped: DroppedLog,
     schemas: SchemaCache,
     turns: Turns,
+    apart: Apart,
 }
 
 impl Facade {
@@ -68,6 +71,7 @@ impl Facade {
             dropped: DroppedLog::new(),
             schemas: SchemaCache::new(),
             turns: Turns::new(),
+            apart: Apart::new(),
         }))
     }
 
@@ -93,6 +97,10 @@ impl Facade {
 
     fn schemas(&self) -> &SchemaCache {
         &self.0.schemas
+    }
+
+    fn apart(&self) -> &Apart {
+        &self.0.apart
     }
 
     fn turns(&self) -> &Turns {

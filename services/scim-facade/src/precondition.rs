@@ -24,8 +24,9 @@ impl Version {
     /// A tag of ours, weak or strong: a client may have lost the mark.
     fn parse(tag: &str) -> Option<Self> {
         let opaque = tag.strip_prefix("W/").unwrap_or(tag);
-        let version = opaque.strip_prefix('"')?.strip_suffix('"')?.parse().ok()?;
-        Some(Self(version))
+        let text = opaque.strip_prefix('"')?.strip_suffix('"')?;
+        // Tags are compared as texts: `+1` and `01` are none of ours.
+        text.parse().ok().map(Self).filter(|version| version.0.to_string() == text)
     }
 }
 
@@ -110,7 +111,7 @@ mod tests {
 
     #[test]
     fn a_foreign_tag_matches_nothing() {
-        for value in ["abc", "W/\"x\"", "3", ""] {
+        for value in ["abc", "W/\"x\"", "3", "", "W/\"+3\"", "\"03\""] {
             assert!(if_match(value).check(Version(3)).is_err(), "{value}");
         }
     }

@@ -12,6 +12,8 @@ use scim::{
     schema::{UserAttribute, UserAttributeKind},
 };
 
+use tonic::{Code, Status};
+
 use crate::{error::Refusal, identity::Directory};
 
 /// How long what was read is good.
@@ -30,13 +32,25 @@ impl SchemaCache {
 
     /// The schemas of the caller's tenant.
     pub(crate) async fn of(&self, directory: &Directory) -> Result<Arc<Schemas>, Refusal> {
-        let read = async {
-            let defined = directory.user_attributes().await?;
-            Ok(Arc::new(Schemas::new(defined.into_iter().filter_map(attribute))))
+        let status = match self.0.try_get_with(directory.principal().tenant, read(directory)).await {
+            Ok(schemas) => return Ok(schemas),
+            Err(status) => status,
         };
-        let read = self.0.try_get_with(directory.principal().tenant, read).await;
-        read.map_err(|status: Arc<tonic::Status>| Refusal::from_status(ResourceType::User, &status))
+        // Whoever asked first was refused. That says nothing about another key of the tenant, which must not be answered 401 for it.
+        let status = match status.code() {
+            Code::Unauthenticated | Code::PermissionDenied => match read(directory).await {
+                Ok(schemas) => return Ok(schemas),
+                Err(status) => status,
+            },
+            _ => Status::clone(&status),
+        };
+        Err(Refusal::from_status(ResourceType::User, &status))
     }
+}
+
+async fn read(directory: &Directory) -> Result<Arc<Schemas>, Status> {
+    let defined = directory.user_attributes().await?;
+    Ok(Arc::new(Schemas::new(defined.into_iter().filter_map(attribute))))
 }
 
 /// A type that this release does not know is one that it can neither check nor answer.

@@ -4,7 +4,7 @@
 //! URN keys in a value without a path); AzureAD/SCIMReferenceCode, SCIMTests_Workflow.json (`""` and null in a replace
 //! take a value away).
 
-use scim::patch::{OnMissing, Op, Operation};
+use scim::patch::{OnMissing, Op, Operation, PATCH_OPERATIONS_MAX};
 use scim::schema::{Mutability, Schema};
 use scim::{Definition, Error, Path};
 use serde_json::Value;
@@ -64,6 +64,9 @@ impl<'s> Rewriter<'s> {
             }
         };
         for (key, value) in members {
+            if self.operations.len() > PATCH_OPERATIONS_MAX {
+                return Err(super::too_many());
+            }
             if key.contains('[') {
                 self.operation(op, Some(&key), Some(value))?;
                 continue;
@@ -81,6 +84,8 @@ impl<'s> Rewriter<'s> {
     fn schema_members(&mut self, op: Op, schema: &'s Schema, value: Value) -> Result<(), Error> {
         let members = match value {
             Value::Object(members) => members,
+            // Null unassigns all of them (RFC 7643 section 2.5); adding nothing adds nothing.
+            Value::Null if op == Op::Replace => return self.whole_schema(Op::Remove, schema, None),
             Value::Null => return Ok(()),
             _ => return Err(Error::invalid_value(format!("{} is not an object", schema.id))),
         };
@@ -96,7 +101,7 @@ impl<'s> Rewriter<'s> {
     }
 
     fn at_path(&mut self, op: Op, path: Path<'s>, value: Option<Value>) {
-        let on_missing = path::on_missing(&path);
+        let on_missing = path::on_missing(&path, value.as_ref());
         let is_members = path.attribute.is_core("members", None);
         if path.attribute.leaf().mutability == Mutability::ReadOnly || is_members {
             let value = if is_members { value.map(members::list) } else { value };

@@ -2,7 +2,8 @@
 
 use proptest::prelude::proptest;
 use scim::patch::{GroupChange, OnMissing, PATCH_OPERATIONS_MAX, apply, group_changes};
-use scim::{Resource, ResourceType, ScimType};
+use scim::schema::{ENTERPRISE_USER_URN, USER_ATTRIBUTE_URN, UserAttribute, UserAttributeKind};
+use scim::{Resource, ResourceType, Schemas, ScimType};
 use serde_json::{Value, json};
 
 use super::patch;
@@ -44,6 +45,46 @@ fn the_number_of_operations_is_bounded_after_they_are_taken_apart() {
     let half = PATCH_OPERATIONS_MAX / 2;
     assert!(patch(ResourceType::User, json!({"Operations": operations(half)})).is_ok());
     assert_eq!(patch(ResourceType::User, json!({"Operations": operations(half + 1)})).unwrap_err().status, 413);
+}
+
+#[test]
+fn a_request_that_is_repeated_makes_no_second_element() {
+    let user = json!({"userName": "ada", "emails": [{"type": "work", "value": "a@x"}]});
+    let user = Resource::from_json(ResourceType::User, user).unwrap();
+    for (path, value) in [("emails[value eq \"a@x\"].value", "b@x"), ("emails[type eq \"work\"].type", "home")] {
+        let body = json!({"Operations": [{"op": "replace", "path": path, "value": value}]});
+        let (operations, _) = patch(ResourceType::User, body).unwrap();
+        let once = apply(&user, &operations).unwrap();
+        assert_eq!(apply(&once, &operations).unwrap_err().scim_type, Some(ScimType::NoTarget), "{path}");
+    }
+}
+
+#[test]
+fn a_selector_of_a_list_without_parts_takes_nothing_else_away() {
+    let own =
+        UserAttribute { name: "skills".to_owned(), kind: UserAttributeKind::StringList, description: String::new() };
+    let schemas = Schemas::new([own]);
+    let path = format!("{USER_ATTRIBUTE_URN}:skills[value eq \"go\"]");
+    let body = json!({"Operations": [{"op": "remove", "path": path}]});
+    let error = patch(schemas.of(ResourceType::User), body).unwrap_err();
+    assert_eq!(error.status, 400);
+}
+
+#[test]
+fn null_unassigns_a_whole_extension() {
+    let user = json!({"userName": "ada", ENTERPRISE_USER_URN: {"department": "R"}});
+    let user = Resource::from_json(ResourceType::User, user).unwrap();
+    let body = json!({"Operations": [{"op": "replace", "value": {ENTERPRISE_USER_URN: null}}]});
+    let (operations, _) = patch(ResourceType::User, body).unwrap();
+    assert_eq!(apply(&user, &operations).unwrap().get(ENTERPRISE_USER_URN), None);
+}
+
+#[test]
+fn what_only_the_server_writes_is_passed_over_among_keys() {
+    let value = json!({"displayName": "X", format!("{ENTERPRISE_USER_URN}:manager.displayName"): "Bob", "id": "1"});
+    let (operations, dropped) =
+        patch(ResourceType::User, json!({"Operations": [{"op": "replace", "value": value}]})).unwrap();
+    assert_eq!((operations.len(), dropped.len()), (1, 0));
 }
 
 #[test]

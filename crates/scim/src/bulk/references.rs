@@ -3,11 +3,12 @@
 //! They are looked for where ids stand: a text under `value`, `$ref` or `manager`, in the path of an operation, and as the value of a PATCH.
 //! Elsewhere the same text is what it says.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use serde_json::Value;
 
-const MARK: &str = "bulkId:";
+/// What a reference begins with.
+pub const REFERENCE_MARK: &str = "bulkId:";
 
 /// Where an id may stand.
 const PLACES: [&str; 3] = ["value", "$ref", "manager"];
@@ -17,8 +18,8 @@ const PLACES: [&str; 3] = ["value", "$ref", "manager"];
 pub struct Resolution {
     /// The value with ids in the place of references; what refers to something that is not there yet is left out.
     pub value: Option<Value>,
-    /// The names of what was left out.
-    pub missing: Vec<String>,
+    /// The names of what was left out, each once.
+    pub missing: BTreeSet<String>,
 }
 
 /// The names that a value refers to, in order.
@@ -30,7 +31,7 @@ pub fn references(value: &Value) -> Vec<String> {
 
 fn collect(value: &Value, is_place: bool, found: &mut Vec<String>) {
     match value {
-        Value::String(text) if is_place => found.extend(text.strip_prefix(MARK).map(str::to_owned)),
+        Value::String(text) if is_place => found.extend(text.strip_prefix(REFERENCE_MARK).map(str::to_owned)),
         Value::Array(elements) => elements.iter().for_each(|element| collect(element, is_place, found)),
         Value::Object(members) => {
             for (key, member) in members {
@@ -48,19 +49,24 @@ fn is_id_place(key: &str) -> bool {
 
 /// Puts the ids that are known in the place of references. An object whose reference is not known yet is left out with it.
 pub fn resolve(value: Value, ids: &HashMap<String, String>) -> Resolution {
-    let mut missing = Vec::new();
+    let mut missing = BTreeSet::new();
     let value = resolved(value, true, ids, &mut missing);
     Resolution { value, missing }
 }
 
-fn resolved(value: Value, is_place: bool, ids: &HashMap<String, String>, missing: &mut Vec<String>) -> Option<Value> {
+fn resolved(
+    value: Value,
+    is_place: bool,
+    ids: &HashMap<String, String>,
+    missing: &mut BTreeSet<String>,
+) -> Option<Value> {
     match value {
-        Value::String(text) if is_place => match text.strip_prefix(MARK) {
+        Value::String(text) if is_place => match text.strip_prefix(REFERENCE_MARK) {
             None => Some(Value::String(text)),
             Some(name) => match ids.get(name) {
                 Some(id) => Some(Value::String(id.clone())),
                 None => {
-                    missing.push(name.to_owned());
+                    missing.insert(name.to_owned());
                     None
                 }
             },

@@ -2,7 +2,8 @@ use std::collections::HashMap;
 
 use serde_json::{Value, json};
 
-use super::{BULK_OPERATIONS_MAX, Bulk, Method, references, resolve};
+use super::{BULK_OPERATIONS_MAX, Bulk, Method, Request, references, resolve};
+use crate::ResourceType;
 use crate::arbitrary::json_values;
 
 fn bulk(operations: Value) -> Bulk {
@@ -22,9 +23,10 @@ fn a_request_is_read_whatever_the_case_of_its_names() {
     ]}))
     .unwrap();
     assert_eq!(bulk.fail_on_errors, Some(2));
-    let (method, path, data) = bulk.operations[0].request().unwrap();
-    assert_eq!((method, path, data), (Method::Post, "Users", Some(json!({"userName": "x"}))));
-    assert_eq!(bulk.operations[1].request().unwrap(), (Method::Delete, "Groups/1", None));
+    let request = |method, resource_type, id| Request { method, resource_type, id };
+    assert_eq!(bulk.operations[0].request(), Ok(request(Method::Post, ResourceType::User, "")));
+    assert_eq!(bulk.operations[0].body(), Some(json!({"userName": "x"})));
+    assert_eq!(bulk.operations[1].request(), Ok(request(Method::Delete, ResourceType::Group, "1")));
     assert_eq!(bulk.operations[1].version.as_deref(), Some("W/\"2\""));
 }
 
@@ -78,8 +80,7 @@ fn an_operation_that_is_malformed_fails_by_itself() {
 #[test]
 fn the_data_of_a_patch_may_be_the_bare_list() {
     let bulk = bulk(json!([{"method": "PATCH", "path": "/Users/1", "data": [{"op": "remove", "path": "title"}]}]));
-    let (_, _, data) = bulk.operations[0].request().unwrap();
-    assert_eq!(data.unwrap()["Operations"], json!([{"op": "remove", "path": "title"}]));
+    assert_eq!(bulk.operations[0].body().unwrap()["Operations"], json!([{"op": "remove", "path": "title"}]));
 }
 
 #[test]
@@ -93,8 +94,11 @@ fn what_is_made_comes_before_what_refers_to_it() {
         {"method": "DELETE", "path": "/Users/bulkId:b"},
         make("b", member("c")),
         make("c", json!({})),
+        // Only what is made can be referred to.
+        {"method": "PUT", "path": "/Groups/1", "bulkId": "p", "data": member("x")},
     ]));
-    assert_eq!(bulk.order(), [4, 3, 0, 1, 2]);
+    assert_eq!(bulk.order(), [4, 3, 0, 1, 2, 5]);
+    assert_eq!((bulk.makers().get("c"), bulk.makers().get("p")), (Some(&4), None));
 }
 
 #[test]
@@ -118,7 +122,7 @@ fn references_become_ids_and_what_is_missing_is_left_out() {
     });
     assert_eq!(references(&value), ["a", "b", "b", "a"]);
     let resolution = resolve(value, &ids);
-    assert_eq!(resolution.missing, ["b", "b"]);
+    assert!(resolution.missing.iter().eq(["b"]));
     let expect = json!({
         "displayName": "bulkId:a",
         "members": [{"value": "1"}, {"value": "7"}],

@@ -1,5 +1,6 @@
 //! Changes one attribute, or the elements of it that a filter selects.
 
+use case_key::CaseKey;
 use serde_json::{Map, Value};
 
 use super::{OnMissing, Op};
@@ -114,7 +115,7 @@ fn change_all(container: &mut Members, target: &Target<'_, '_>, value: Option<&V
 
 fn remove_listed(container: &mut Members, attribute: &Attribute, listed: &[Value]) {
     let Some(Value::Array(elements)) = container.get_mut(&*attribute.name) else { return };
-    elements.retain(|element| !listed.iter().any(|listed| is_within(listed, element)));
+    elements.retain(|element| !listed.iter().any(|listed| is_within(attribute, listed, element)));
     if elements.is_empty() {
         container.remove(&*attribute.name);
     }
@@ -129,7 +130,7 @@ fn add_elements(container: &mut Members, target: &Target<'_, '_>, new: Vec<Value
     };
     for value in new {
         let sets_primary = value.get("primary") == Some(&Value::Bool(true));
-        let at = match elements.iter().position(|element| is_same(element, &value)) {
+        let at = match elements.iter().position(|element| is_same(attribute, element, &value)) {
             Some(at) => {
                 if let (Some(Value::Object(old)), Value::Object(value)) = (elements.get_mut(at), value) {
                     old.extend(value);
@@ -160,16 +161,31 @@ fn check_count(elements: &[Value], path: &AttributePath<'_>) -> Result<(), Error
 
 /// Whether a value that is added is there already: nothing in it is new, or it has the same `value` and `type`, which
 /// RFC 7643 section 2.4 lets stand only once.
-fn is_same(element: &Value, added: &Value) -> bool {
-    let same = |name: &str| element.get(name) == added.get(name);
-    is_within(added, element) || (added.get("value").is_some() && same("value") && same("type"))
+fn is_same(attribute: &Attribute, element: &Value, added: &Value) -> bool {
+    let same = |name: &str| match (attribute.sub_attribute(name), element.get(name), added.get(name)) {
+        (Some(sub), Some(one), Some(other)) => is_equal(sub, one, other),
+        (_, one, other) => one == other,
+    };
+    is_within(attribute, added, element) || (added.get("value").is_some() && same("value") && same("type"))
 }
 
-/// Whether every member of `part` is in `whole`; simple values are compared as they are.
-fn is_within(part: &Value, whole: &Value) -> bool {
+/// Whether every member of `part` is in `whole`.
+fn is_within(attribute: &Attribute, part: &Value, whole: &Value) -> bool {
     match (part, whole) {
-        (Value::Object(part), Value::Object(whole)) => part.iter().all(|(key, value)| whole.get(key) == Some(value)),
-        (part, whole) => part == whole,
+        (Value::Object(part), Value::Object(whole)) => part.iter().all(|(key, value)| {
+            attribute.sub_attribute(key).zip(whole.get(key)).is_some_and(|(sub, other)| is_equal(sub, value, other))
+        }),
+        (part, whole) => is_equal(attribute, part, whole),
+    }
+}
+
+/// Whether two values are the same by the attribute's rule for case.
+fn is_equal(attribute: &Attribute, one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::String(one), Value::String(other)) if !attribute.case_exact => {
+            one == other || CaseKey::of(one) == CaseKey::of(other)
+        }
+        (one, other) => one == other,
     }
 }
 

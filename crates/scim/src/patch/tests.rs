@@ -153,6 +153,19 @@ fn a_filter_selects_what_is_changed() {
 }
 
 #[test]
+fn values_are_the_same_by_the_rule_of_their_attribute() {
+    check(json!([{"op": "remove", "path": "emails", "value": [{"value": "A@X"}]}]), "/emails/0/value", json!("h@x"));
+    check(
+        json!([{"op": "add", "path": "emails", "value": [{"value": "A@X", "type": "Work"}]}]),
+        "/emails/2",
+        Value::Null,
+    );
+    let photos =
+        json!([{"op": "add", "path": "photos", "value": [{"value": "https://x/A"}, {"value": "https://x/a"}]}]);
+    check(photos, "/photos/1/value", json!("https://x/a"));
+}
+
+#[test]
 fn a_filter_without_a_match_is_no_target() {
     for op in ["add", "replace", "remove"] {
         refused(json!([{"op": op, "path": "emails[type eq \"other\"].value", "value": "x"}]), ScimType::NoTarget);

@@ -1,7 +1,6 @@
 //! The User schema (RFC 7643 section 4.1).
 //!
-//! `password` is taken and thrown away: nobody signs in here. `groups` costs a look at every membership, so it is answered only to those who ask
-//! for it by name. `addresses` has a `primary` that the RFC's schema lacks, because section 2.4 gives one to every multi-valued attribute and
+//! `password` is taken and thrown away: nobody signs in here. `addresses` has a `primary` that the RFC's schema lacks, because section 2.4 gives one to every multi-valued attribute and
 //! clients send it.
 
 use std::sync::LazyLock;
@@ -37,8 +36,7 @@ pub(super) static USER: LazyLock<Schema> = LazyLock::new(|| Schema {
         Attribute::complex("addresses", addresses(), "The postal addresses.").multi_valued(),
         Attribute::complex("groups", groups(), "The groups that the user is a member of.")
             .multi_valued()
-            .mutability(Mutability::ReadOnly)
-            .returned(Returned::Request),
+            .mutability(Mutability::ReadOnly),
         Attribute::complex("entitlements", entitlements(), "The entitlements.").multi_valued(),
         Attribute::complex("roles", roles(), "The roles.").multi_valued(),
         Attribute::complex("x509Certificates", certificates(), "The certificates.").multi_valued(),

@@ -1,20 +1,26 @@
 //! `POST /Bulk` (RFC 7644 section 3.7): each operation is carried out as the request that it stands for, by the same handlers.
 //!
-//! What makes a resource comes before what refers to it, in whatever order they stand in the request. Where two refer to each other, the one that
-//! comes first is made without the reference and completed at the end.
+//! What makes a resource comes before what refers to it, in whatever order they stand in the request. Of those that refer to each other in a
+//! circle, the one that comes first is made without its reference, and completed as soon as what it refers to is there: before anything else can
+//! change it. What cannot be completed is taken back. Only what this request made itself is ever treated so.
+//!
+//! The work goes on when the client hangs up: a circle that is half closed would stay so.
 
-use std::collections::{BTreeMap, HashMap};
+mod outcome;
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use axum::{extract::State, response::Response};
-use http::{
-    HeaderMap, HeaderValue, StatusCode,
-    header::{ETAG, IF_MATCH, LOCATION},
-};
+use http::{HeaderMap, HeaderValue, StatusCode, header::IF_MATCH};
 use scim::{
     Error, ResourceType,
-    bulk::{Bulk, Method, Operation, bulk_response, resolve},
+    bulk::{Bulk, Method, Operation, REFERENCE_MARK, bulk_response, resolve},
 };
-use serde_json::{Map, Value};
+use serde_json::Value;
+use tracing::Instrument as _;
 
 use super::{
     answer, groups,
@@ -27,6 +33,7 @@ use crate::{
     error::Refusal,
     identity::{Directory, ProvisioningState},
 };
+use outcome::Outcome;
 
 /// How much of a name an error repeats, in characters.
 const NAME_SHOWN_MAX: usize = 100;
@@ -37,37 +44,44 @@ pub(crate) async fn run(
     base: Base,
     Json(body): Json,
 ) -> Result<Response, Refusal> {
-    let bulk = Bulk::parse(body)?;
+    let bulk = Arc::new(Bulk::parse(body)?);
     let tenant = directory.tenant().await.map_err(|status| Refusal::from_status(ResourceType::User, &status))?;
     if tenant.provisioning_state() == ProvisioningState::Paused {
         // Every operation would be refused so, and a client that looks at the status alone must see it.
         return Err(Refusal::paused());
     }
-    let mut run = Run {
+    let run = Run {
         facade,
         directory,
         base,
-        bulk: &bulk,
+        bulk: Arc::clone(&bulk),
         made: HashMap::new(),
         outcomes: BTreeMap::new(),
-        incomplete: Vec::new(),
+        incomplete: BTreeMap::new(),
     };
-    run.all().await;
-    Ok(answer::json(StatusCode::OK, &run.response()))
+    let running = tokio::spawn(run.all().in_current_span());
+    let outcomes = running.await.map_err(|_| {
+        tracing::error!("a bulk request ended in a panic");
+        Refusal::internal()
+    })??;
+    let results = outcomes.iter().filter_map(|(at, outcome)| Some(outcome.to_json(bulk.operations.get(*at)?)));
+    Ok(answer::json(StatusCode::OK, &bulk_response(results.collect())))
 }
 
+/// What became of the operations, by their places in the request.
+type Outcomes = BTreeMap<usize, Outcome>;
+
 /// A bulk request that is being carried out.
-struct Run<'r> {
+struct Run {
     facade: Facade,
     directory: Directory,
     base: Base,
-    bulk: &'r Bulk,
+    bulk: Arc<Bulk>,
     /// The ids of what was made, by `bulkId`.
     made: HashMap<String, String>,
-    /// By the places of the operations in the request.
-    outcomes: BTreeMap<usize, Outcome>,
-    /// What was made without a reference to something that was not there yet.
-    incomplete: Vec<usize>,
+    outcomes: Outcomes,
+    /// What was made without references to something that was not there yet, and their names.
+    incomplete: BTreeMap<usize, BTreeSet<String>>,
 }
 
 /// A request that an operation stands for.
@@ -80,104 +94,134 @@ struct Act {
     data: Option<Value>,
 }
 
-/// What became of an operation.
-#[derive(Default)]
-struct Outcome {
-    status: StatusCode,
-    location: Option<String>,
-    version: Option<String>,
-    /// The body of a refusal.
-    error: Option<Value>,
-}
-
-impl Run<'_> {
-    /// Everything, as far as the client's patience with errors goes.
-    async fn all(&mut self) {
+impl Run {
+    /// Everything, as far as the client's patience with errors goes, and as long as there is an answer to be had.
+    async fn all(mut self) -> Result<Outcomes, Refusal> {
+        let bulk = Arc::clone(&self.bulk);
+        let makers = bulk.makers();
         let mut errors = 0;
-        for at in self.bulk.order() {
-            let Some(operation) = self.bulk.operations.get(at) else { continue };
-            let outcome = match self.one(at, operation).await {
+        let mut order = bulk.order().into_iter();
+        for at in order.by_ref() {
+            let Some(operation) = bulk.operations.get(at) else { continue };
+            let outcome = match self.one(at, operation, &makers).await {
                 Ok(outcome) => outcome,
+                Err(refusal) if refusal.is_outage() => {
+                    self.give_up(&refusal, std::iter::once(at).chain(order))?;
+                    break;
+                }
                 Err(refusal) => Outcome::refused(&refusal, self.address(operation)),
             };
-            errors += usize::from(outcome.error.is_some());
             self.outcomes.insert(at, outcome);
-            if self.bulk.fail_on_errors.is_some_and(|limit| errors >= limit) {
+            self.complete_what_can_be(&makers).await;
+            errors = self.outcomes.values().filter(|outcome| outcome.is_error()).count().max(errors);
+            if bulk.fail_on_errors.is_some_and(|limit| errors >= limit) {
                 break;
             }
         }
-        for at in std::mem::take(&mut self.incomplete) {
+        // What was to be made is not going to be.
+        for at in self.incomplete.keys().copied().collect::<Vec<_>>() {
             self.complete(at).await;
         }
+        Ok(self.outcomes)
     }
 
-    async fn one(&mut self, at: usize, operation: &Operation) -> Result<Outcome, Refusal> {
-        let mut act = self.act(operation)?;
-        let mut missing = Vec::new();
-        if let Some(data) = act.data.take() {
-            let resolution = resolve(data, &self.made);
-            act.data = resolution.value;
-            missing = resolution.missing;
+    /// Identity does not answer: each further operation would wait for it in vain. Where nothing was done yet, that is the answer to the whole.
+    fn give_up(&mut self, refusal: &Refusal, left: impl Iterator<Item = usize>) -> Result<(), Refusal> {
+        if self.outcomes.values().all(Outcome::is_error) {
+            return Err(refusal.clone());
         }
-        if let Some(name) = missing.iter().find(|name| !self.is_to_come(name)) {
+        for at in left {
+            let address = self.bulk.operations.get(at).and_then(|operation| self.address(operation));
+            self.outcomes.insert(at, Outcome::refused(refusal, address));
+        }
+        Ok(())
+    }
+
+    async fn one(
+        &mut self,
+        at: usize,
+        operation: &Operation,
+        makers: &HashMap<&str, usize>,
+    ) -> Result<Outcome, Refusal> {
+        let mut act = self.act(operation)?;
+        let mut missing = BTreeSet::new();
+        if let Some(data) = operation.body() {
+            let resolution = resolve(data, &self.made);
+            (act.data, missing) = (resolution.value, resolution.missing);
+        }
+        // Only what is made can be made in part.
+        let may_wait = |name: &String| act.method == Method::Post && self.is_to_come(name, makers);
+        if let Some(name) = missing.iter().find(|name| !may_wait(name)) {
             return Err(unresolved(name).into());
         }
         let address = self.address(operation);
+        let is_post = act.method == Method::Post;
         let outcome = Outcome::done(&self.perform(act).await?, address);
-        if let (Some(bulk_id), Some(id)) = (&operation.bulk_id, outcome.id()) {
+        if let (true, Some(bulk_id), Some(id)) = (is_post, &operation.bulk_id, outcome.id()) {
             self.made.insert(bulk_id.clone(), id);
         }
         if !missing.is_empty() {
-            self.incomplete.push(at);
+            self.incomplete.insert(at, missing);
         }
         Ok(outcome)
     }
 
-    /// Gives what was made without its references the whole of what was sent. What cannot be whole is not there at all.
+    /// Completes what waits for nothing any more.
+    async fn complete_what_can_be(&mut self, makers: &HashMap<&str, usize>) {
+        let waits = |missing: &BTreeSet<String>| {
+            missing.iter().any(|name| !self.made.contains_key(name) && self.is_to_come(name, makers))
+        };
+        let ready = self.incomplete.iter().filter(|(_, missing)| !waits(missing)).map(|(at, _)| *at);
+        for at in ready.collect::<Vec<_>>() {
+            self.complete(at).await;
+        }
+    }
+
+    /// Gives what was made without its references the whole of what was sent. What cannot be whole is taken back.
     async fn complete(&mut self, at: usize) {
-        let Some((operation, id)) = self.bulk.operations.get(at).zip(self.outcomes.get(&at).and_then(Outcome::id))
-        else {
-            return;
-        };
-        let act = |method, data| match self.act(operation) {
-            Ok(act) => Ok(Act { method, id: id.clone(), version: None, data, ..act }),
-            Err(error) => Err(error),
-        };
-        let resolution = resolve(operation.data.clone().unwrap_or_default(), &self.made);
-        let completed = match (resolution.missing.first(), act(Method::Put, resolution.value)) {
-            (Some(name), _) => Err(unresolved(name).into()),
-            (None, Ok(act)) => self.perform(act).await,
-            (None, Err(error)) => Err(error.into()),
-        };
-        let outcome = match completed {
-            Ok(response) => {
-                let location = self.outcomes.get(&at).and_then(|outcome| outcome.location.clone());
-                Outcome { status: StatusCode::CREATED, ..Outcome::done(&response, location) }
-            }
-            Err(refusal) => {
-                if let Ok(act) = act(Method::Delete, None)
-                    && let Err(left) = self.perform(act).await
-                {
-                    tracing::warn!(
-                        status = left.error().status,
-                        "what a bulk request made in part could not be taken back"
-                    );
+        self.incomplete.remove(&at);
+        let bulk = Arc::clone(&self.bulk);
+        let Some((operation, made)) = bulk.operations.get(at).zip(self.outcomes.remove(&at)) else { return };
+        let outcome = match self.completed(operation, &made).await {
+            Ok(response) => made.completed(&response),
+            Err(refusal) => match self.taken_back(operation, &made).await {
+                Ok(()) => Outcome::refused(&refusal, None),
+                Err(left) => {
+                    let status = left.error().status;
+                    tracing::warn!(status, "what a bulk request made in part could not be taken back");
+                    // It is there: a client that is told where does not make it again.
+                    made.in_part(&refusal)
                 }
-                Outcome::refused(&refusal, None)
-            }
+            },
         };
         self.outcomes.insert(at, outcome);
     }
 
+    async fn completed(&self, operation: &Operation, made: &Outcome) -> Result<Response, Refusal> {
+        let resolution = resolve(operation.body().unwrap_or_default(), &self.made);
+        if let Some(name) = resolution.missing.first() {
+            return Err(unresolved(name).into());
+        }
+        let act = self.act(operation)?;
+        let (id, version) = (made.id().unwrap_or_default(), None);
+        self.perform(Act { method: Method::Put, id, version, data: resolution.value, ..act }).await
+    }
+
+    async fn taken_back(&self, operation: &Operation, made: &Outcome) -> Result<(), Refusal> {
+        let act = self.act(operation)?;
+        let (id, version) = (made.id().unwrap_or_default(), None);
+        self.perform(Act { method: Method::Delete, id, version, data: None, ..act }).await.map(drop)
+    }
+
+    /// The request without its body.
     fn act(&self, operation: &Operation) -> Result<Act, Error> {
-        let (method, path, data) = operation.request()?;
-        let (collection, id) = path.split_once('/').unwrap_or((path, ""));
-        let resource_type = if collection == "Users" { ResourceType::User } else { ResourceType::Group };
-        let id = match id.strip_prefix("bulkId:") {
+        let request = operation.request()?;
+        let id = match request.id.strip_prefix(REFERENCE_MARK) {
             Some(name) => self.made.get(name).ok_or_else(|| unresolved(name))?.clone(),
-            None => id.to_owned(),
+            None => request.id.to_owned(),
         };
-        Ok(Act { method, resource_type, id, version: operation.version.clone(), data })
+        let (method, resource_type, version) = (request.method, request.resource_type, operation.version.clone());
+        Ok(Act { method, resource_type, id, version, data: None })
     }
 
     /// The address of what an operation is about, if that is there already.
@@ -187,10 +231,8 @@ impl Run<'_> {
     }
 
     /// Whether an operation that is not carried out yet makes what bears this name.
-    fn is_to_come(&self, name: &str) -> bool {
-        let named = |operation: &Operation| operation.bulk_id.as_deref() == Some(name);
-        let maker = self.bulk.operations.iter().position(named);
-        maker.is_some_and(|at| !self.outcomes.contains_key(&at))
+    fn is_to_come(&self, name: &str, makers: &HashMap<&str, usize>) -> bool {
+        makers.get(name).is_some_and(|at| !self.outcomes.contains_key(at))
     }
 
     /// Calls the handler of the request. The answer holds no more than the id: nobody reads the rest.
@@ -221,54 +263,10 @@ impl Run<'_> {
             (ResourceType::Group, Method::Delete) => groups::delete(directory, id, headers).await,
         }
     }
-
-    fn response(&self) -> Value {
-        let results = self.outcomes.iter();
-        bulk_response(
-            results.filter_map(|(at, outcome)| Some(outcome.to_json(self.bulk.operations.get(*at)?))).collect(),
-        )
-    }
 }
 
 /// RFC 7644 section 3.7.1: a reference that cannot be resolved is a conflict.
 fn unresolved(name: &str) -> Error {
     let name: String = name.chars().filter(|c| !c.is_control()).take(NAME_SHOWN_MAX).collect();
-    Error::with_status(409, format!("bulkId:{name} names nothing that this request has made"))
-}
-
-impl Outcome {
-    fn done(response: &Response, address: Option<String>) -> Self {
-        let header = |name| Some(response.headers().get(name)?.to_str().ok()?.to_owned());
-        let location = header(LOCATION).or(address);
-        Self { status: response.status(), location, version: header(ETAG), error: None }
-    }
-
-    fn refused(refusal: &Refusal, location: Option<String>) -> Self {
-        let error = refusal.error();
-        let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        Self { status, location, version: None, error: Some(error.to_json()) }
-    }
-
-    /// The id of what was made, which ends its address.
-    fn id(&self) -> Option<String> {
-        let location = self.location.as_deref().filter(|_| self.error.is_none())?;
-        location.rsplit('/').next().map(str::to_owned)
-    }
-
-    fn to_json(&self, operation: &Operation) -> Value {
-        let mut result = Map::new();
-        let method = operation.method.as_ref().map_or_else(String::clone, |method| method.as_str().to_owned());
-        result.insert("method".to_owned(), Value::from(method));
-        let optional = [("bulkId", &operation.bulk_id), ("version", &self.version), ("location", &self.location)];
-        for (name, value) in optional {
-            if let Some(value) = value {
-                result.insert(name.to_owned(), Value::from(value.as_str()));
-            }
-        }
-        result.insert("status".to_owned(), Value::from(self.status.as_str()));
-        if let Some(error) = &self.error {
-            result.insert("response".to_owned(), error.clone());
-        }
-        Value::Object(result)
-    }
+    Error::with_status(409, format!("{REFERENCE_MARK}{name} names nothing that this request has made"))
 }

@@ -36,7 +36,7 @@ pub(crate) async fn create(
     let members = if member_ids.is_empty() { Members::None } else { Members::Listed };
     let group = directory.create_group(group, member_ids).await.map_err(refused)?;
     let location = base.resource(ResourceType::Group, &group.id);
-    let response = Rendering { directory, base, projection }.group(StatusCode::CREATED, group, members).await?;
+    let response = Rendering { directory, base, projection }.written(StatusCode::CREATED, group, members).await?;
     Ok(answer::located(response, &location))
 }
 
@@ -84,7 +84,7 @@ pub(crate) async fn replace(
     let sent: Sent = sent(&facade, &directory, ResourceType::Group.into(), body).await?.into();
     let members = if sent.member_ids.is_empty() { Members::None } else { Members::Listed };
     let group = change(&directory, id, &headers, sent.replacing()).await?;
-    Rendering { directory, base, projection }.group(StatusCode::OK, group, members).await
+    Rendering { directory, base, projection }.written(StatusCode::OK, group, members).await
 }
 
 /// Answers without a body, as Entra advises: a group can be large, and whoever changes it knows what it changed
@@ -137,6 +137,17 @@ pub(crate) struct Rendering {
 }
 
 impl Rendering {
+    /// A group that this request has written. Where its members cannot be read for the answer, the answer lacks them: word that the write failed
+    /// would make the client write again.
+    async fn written(self, status: StatusCode, group: Group, members: Members) -> Result<Response, Refusal> {
+        let version = Version(group.version);
+        let (_, head) = self.head(group.clone());
+        match self.group(status, group, members).await {
+            Ok(response) => Ok(response),
+            Err(_) => Ok(answer::resource(status, head, version)),
+        }
+    }
+
     async fn group(self, status: StatusCode, group: Group, members: Members) -> Result<Response, Refusal> {
         let version = Version(group.version);
         let (id, head) = self.head(group);

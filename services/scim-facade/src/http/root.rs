@@ -113,12 +113,13 @@ impl Walk<'_> {
     /// The page after so many resources.
     async fn from(&self, skip: i32, size: i32) -> Result<Found, Refusal> {
         let listed = self.users(String::new(), skip, size).await?;
-        let left = size.saturating_sub(count(listed.users.len()));
+        // While users are left, a page holds users alone, even where identity answered fewer than asked.
+        let left = if listed.next_page_token.is_empty() { size.saturating_sub(count(listed.users.len())) } else { 0 };
         // How many users a walk counts, those deleted meanwhile too: counting fewer would pass over groups (rule D12).
         let counted = if skip == 0 { listed.total_size } else { self.users(String::new(), 0, 1).await?.total_size };
         let passed = i32::try_from(i64::from(skip).saturating_sub(counted).max(0)).unwrap_or(i32::MAX);
         let groups = self.groups(String::new(), passed, left).await?;
-        let total = listed.total_size.saturating_add(groups.total_size);
+        let total = listed.total_size.max(counted).saturating_add(groups.total_size);
         let answered = Answered { total, next_page_token: String::new() };
         Ok(Found { users: listed.users, groups: groups.groups, answered })
     }

@@ -4,7 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{extract::State, response::Response};
 use http::{HeaderMap, StatusCode};
+use ids::TenantId;
 use scim::{Definition, Error, Projection, Resource, ResourceType, Schemas, patch::Operation};
+use scim_entra::Dropped;
 use serde_json::{Map, Value};
 use tonic::{Code, Status};
 use uuid::Uuid;
@@ -30,7 +32,7 @@ const RETRIES_MAX: u32 = 5;
 /// The longest pause before the first of these; it grows with each.
 const PAUSE_MAX: Duration = Duration::from_millis(16);
 /// A PATCH of more operations is computed apart from the threads that serve other requests.
-const OPERATIONS_HERE_MAX: usize = 256;
+const OPERATIONS_HERE_MAX: usize = 64;
 
 pub(crate) async fn create(
     State(facade): State<Facade>,
@@ -43,7 +45,8 @@ pub(crate) async fn create(
     let resource = sent(&facade, &directory, rendering.definition(), body).await?;
     let user = directory.create_user(to_wire(String::new(), resource)).await.map_err(refused)?;
     let location = base.resource(ResourceType::User, &user.id);
-    Ok(answer::located(rendering.written(StatusCode::CREATED, user).await?, &location))
+    // Nobody is a member of anything before being there.
+    Ok(answer::located(rendering.user(StatusCode::CREATED, user)?, &location))
 }
 
 pub(crate) async fn get(
@@ -109,11 +112,11 @@ pub(crate) async fn replace(
     let resource = sent(&facade, &directory, rendering.definition(), body).await?;
     let user = if resource.get("active").is_some() {
         let expected = expected(&directory, &id, &if_match).await?;
-        directory.replace_user(to_wire(id, resource), expected).await.map_err(refused)?
+        directory.replace_user(to_wire(id, resource), expected, rendering.view()?).await.map_err(refused)?
     } else {
         rendering.change(&facade, &id, &if_match, &Edit::Replace(resource)).await?
     };
-    rendering.written(StatusCode::OK, user).await
+    rendering.user(StatusCode::OK, user)
 }
 
 pub(crate) async fn patch(
@@ -126,10 +129,13 @@ pub(crate) async fn patch(
     Json(body): Json,
 ) -> Result<Response, Refusal> {
     let rendering = Rendering::new(&facade, &directory, &base, &query).await?;
-    let operations = operations(&facade, &directory, rendering.definition(), body.clone()).await?;
-    let if_match = IfMatch::from_headers(&headers);
-    let user = rendering.change(&facade, &id, &if_match, &Edit::Patch { operations, body }).await?;
-    rendering.written(StatusCode::OK, user).await
+    let edit = if operations_in(&body) > OPERATIONS_HERE_MAX {
+        Edit::PatchApart(Arc::new(body))
+    } else {
+        Edit::Patch(operations(&facade, &directory, rendering.definition(), body).await?)
+    };
+    let user = rendering.change(&facade, &id, &IfMatch::from_headers(&headers), &edit).await?;
+    rendering.user(StatusCode::OK, user)
 }
 
 pub(crate) async fn delete(directory: Directory, Id(id): Id, headers: HeaderMap) -> Result<Response, Refusal> {
@@ -143,25 +149,10 @@ async fn expected(directory: &Directory, id: &str, if_match: &IfMatch) -> Result
     precondition::expected(if_match, stored).await
 }
 
-/// Thousands of operations on long lists take a while, and would hold up whoever shares the thread.
-async fn patched_apart(
-    schemas: Arc<Schemas>,
-    body: Value,
-    stored: Map<String, Value>,
-) -> Result<Map<String, Value>, Refusal> {
-    let work = move || {
-        let definition = schemas.of(ResourceType::User);
-        let (operations, _) = scim_entra::patch(definition, body)?;
-        let stored = Resource::from_trusted_object(definition, stored);
-        Ok(scim::patch::apply(&stored, &operations)?.into_object())
-    };
-    match tokio::task::spawn_blocking(work).await {
-        Ok(patched) => patched.map_err(|error: Error| error.into()),
-        Err(_) => {
-            tracing::error!("computing a PATCH ended in a panic");
-            Err(Refusal::internal())
-        }
-    }
+/// How many operations a body seems to hold: enough to know where to compute it, and no judgement of the body.
+fn operations_in(body: &Value) -> usize {
+    let members = body.as_object().into_iter().flatten();
+    members.filter_map(|(_, value)| value.as_array()).map(Vec::len).max().unwrap_or(0)
 }
 
 /// What a user becomes that has to be read first.
@@ -169,12 +160,23 @@ enum Edit<'s> {
     /// This, but for `active`, of which nothing was said. Silence says nothing of access: a leaver does not come back because a client leaves
     /// the attribute away.
     Replace(Resource<'s>),
-    /// What these operations make of it; the body that they were read from is for computing it elsewhere.
-    Patch { operations: Vec<Operation<'s>>, body: Value },
+    /// What these operations make of it.
+    Patch(Vec<Operation<'s>>),
+    /// What the many operations of this body make of it, computed apart from the threads that serve other requests.
+    PatchApart(Arc<Value>),
 }
 
+/// What a PATCH made of a user, and what was dropped from it.
+type Patched = (Map<String, Value>, Vec<Dropped>);
+
 impl<'s> Edit<'s> {
-    async fn applied_to(&self, schemas: &Arc<Schemas>, stored: Resource<'s>) -> Result<Resource<'s>, Refusal> {
+    async fn applied_to(
+        &self,
+        facade: &Facade,
+        schemas: &Arc<Schemas>,
+        tenant: TenantId,
+        stored: Resource<'s>,
+    ) -> Result<Resource<'s>, Refusal> {
         match self {
             Self::Replace(resource) => {
                 let mut object = resource.as_object().clone();
@@ -183,16 +185,24 @@ impl<'s> Edit<'s> {
                 }
                 Ok(Resource::from_trusted_object(stored.definition(), object))
             }
-            Self::Patch { operations, .. } if operations.len() <= OPERATIONS_HERE_MAX => {
-                Ok(scim::patch::apply(&stored, operations)?)
-            }
-            Self::Patch { body, .. } => {
+            Self::Patch(operations) => Ok(scim::patch::apply(&stored, operations)?),
+            Self::PatchApart(body) => {
                 let definition = stored.definition();
-                let patched = patched_apart(Arc::clone(schemas), body.clone(), stored.into_object()).await?;
+                let (schemas, body, stored) = (Arc::clone(schemas), Arc::clone(body), stored.into_object());
+                let work = move || patched(&schemas, &body, stored);
+                let (patched, dropped) = facade.apart().run(work).await??;
+                facade.dropped().mention(tenant, ResourceType::User, dropped).await;
                 Ok(Resource::from_trusted_object(definition, patched))
             }
         }
     }
+}
+
+fn patched(schemas: &Schemas, body: &Value, stored: Map<String, Value>) -> Result<Patched, Error> {
+    let definition = schemas.of(ResourceType::User);
+    let (operations, dropped) = scim_entra::patch(definition, body.clone())?;
+    let stored = Resource::from_trusted_object(definition, stored);
+    Ok((scim::patch::apply(&stored, &operations)?.into_object(), dropped))
 }
 
 /// Replicas that lost to the same write come back at different times.
@@ -259,15 +269,17 @@ impl<'r> Rendering<'r> {
         if_match: &IfMatch,
         edit: &Edit<'s>,
     ) -> Result<User, Refusal> {
-        let directory = self.directory;
-        let _turn = facade.turns().take(directory.principal().tenant, id).await;
+        let (directory, view) = (self.directory, self.view()?);
+        let tenant = directory.principal().tenant;
+        let _turn = facade.turns().take(tenant, id).await;
         let mut attempt = 0;
         loop {
             let stored = directory.get_user(id, UserView::Basic).await.map_err(refused)?;
             let version = stored.version;
             if_match.check(Version(version))?;
-            let edited = edit.applied_to(&self.schemas, to_resource(self.definition(), stored)).await?;
-            let status = match directory.replace_user(to_wire(id.to_owned(), edited), Some(version)).await {
+            let edited = edit.applied_to(facade, &self.schemas, tenant, to_resource(self.definition(), stored)).await?;
+            let written = directory.replace_user(to_wire(id.to_owned(), edited), Some(version), view).await;
+            let status = match written {
                 Ok(user) => return Ok(user),
                 Err(status) => status,
             };
@@ -278,17 +290,6 @@ impl<'r> Rendering<'r> {
             }
             attempt += 1;
             tokio::time::sleep(pause(attempt)).await;
-        }
-    }
-
-    /// A user that this request has written.
-    async fn written(&self, status: StatusCode, user: User) -> Result<Response, Refusal> {
-        match self.view()? {
-            UserView::Full => {
-                let user = self.directory.get_user(&user.id, UserView::Full).await.map_err(refused)?;
-                self.user(status, user)
-            }
-            UserView::Basic | UserView::Unspecified => self.user(status, user),
         }
     }
 

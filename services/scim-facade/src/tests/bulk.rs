@@ -1,8 +1,13 @@
 //! Bulk requests.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
-use super::harness::{BASE, Service};
+use super::{
+    harness::{BASE, Service},
+    identity::Fault,
+};
 use crate::identity::ProvisioningState;
 
 const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
@@ -165,4 +170,79 @@ async fn r13_a_pause_is_answered_to_the_whole() {
     assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (503, "300"));
     service.identity.directory().state = ProvisioningState::Off;
     service.post("/Bulk", operations).await.refused(403);
+}
+
+#[tokio::test]
+async fn what_was_there_before_is_neither_made_in_part_nor_taken_away() {
+    let service = Service::new().await;
+    let (boss, group) = (service.user("boss").await, service.group("Ops", &[]).await);
+    let manager =
+        |name: &str, of: &str| json!({"userName": name, ENTERPRISE: {"manager": {"value": format!("bulkId:{of}")}}});
+    // A PUT that bears a bulkId makes nothing that could be referred to.
+    let operations = json!([
+        post_user("n", manager("boss", "p")),
+        {"method": "PUT", "path": format!("/Users/{boss}"), "bulkId": "p", "data": manager("boss", "n")},
+    ]);
+    assert_eq!(statuses(&bulk(&service, operations).await), ["409", "409"]);
+    let members = json!([{"op": "remove", "path": "members", "value": [{"value": "bulkId:p"}]}]);
+    let operations = json!([{"method": "PATCH", "path": format!("/Groups/{group}"), "bulkId": "p", "data": members}]);
+    assert_eq!(statuses(&bulk(&service, operations).await), ["409"]);
+    assert_eq!(service.get(&format!("/Users/{boss}")).await.json()["userName"], "boss");
+    assert_eq!(service.get(&format!("/Groups/{group}")).await.json()["displayName"], "Ops");
+}
+
+#[tokio::test]
+async fn a_circle_is_closed_before_anything_else_changes_it() {
+    let service = Service::new().await;
+    let manager =
+        |name: &str, of: &str| json!({"userName": name, ENTERPRISE: {"manager": {"value": format!("bulkId:{of}")}}});
+    let patch = |path: &str, value: &str| {
+        let data = [json!({"op": "replace", "path": path, "value": value})];
+        json!({"method": "PATCH", "path": "/Users/bulkId:b", "data": data})
+    };
+    for operations in [
+        json!([
+            post_user("a", manager("ada", "b")),
+            post_user("b", manager("bob", "a")),
+            patch("title", "T"),
+            patch("userName", "robert")
+        ]),
+        json!([
+            patch("title", "T"),
+            patch("userName", "robert2"),
+            post_user("a", manager("ada2", "b")),
+            post_user("b", manager("bob2", "a"))
+        ]),
+    ] {
+        let results = bulk(&service, operations).await;
+        let made = results.iter().find(|result| result["bulkId"] == "b").unwrap();
+        let bob = service.get(&format!("/Users/{}", id_of(made))).await.json();
+        assert!(bob["userName"].as_str().unwrap().starts_with("robert"), "{bob}");
+        assert_eq!(bob["title"], "T");
+        assert!(bob[ENTERPRISE]["manager"]["value"].is_string(), "{bob}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn r14_an_outage_is_waited_out_once_and_not_for_each_operation() {
+    let service = Service::new().await;
+    let down = || std::iter::repeat_with(|| Fault::Status(tonic::Status::unavailable("down"))).take(1_000);
+    let operations: Vec<Value> = (0..20)
+        .map(|at| json!({"method": "PATCH", "path": format!("/Groups/{at}"), "data": [{"op": "add", "path": "displayName", "value": "x"}]}))
+        .collect();
+    service.fault("ChangeGroup", down());
+    let began = tokio::time::Instant::now();
+    let answer = service.post("/Bulk", json!({"Operations": operations})).await;
+    assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (503, "5"));
+    assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
+    // What was done before is told, and the rest is not tried.
+    let mut some = vec![post_user("a", json!({"userName": "ada"}))];
+    some.extend(operations);
+    let results = bulk(&service, Value::from(some)).await;
+    assert_eq!(results.len(), 21);
+    assert_eq!(
+        (&results[0]["status"], &results[1]["status"], &results[20]["status"]),
+        (&json!("201"), &json!("503"), &json!("503"))
+    );
+    assert!(began.elapsed() < Duration::from_secs(12), "{:?}", began.elapsed());
 }

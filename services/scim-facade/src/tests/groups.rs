@@ -227,3 +227,13 @@ async fn membership_is_asked_by_a_filter() {
     assert_eq!((total(ids[0].clone()).await, total(ids[1].clone()).await), (json!(1), json!(0)));
     service.get("/Groups?filter=members.display+eq+%22x%22").await.refused(400);
 }
+
+#[tokio::test]
+async fn a_group_that_was_made_is_answered_so_even_where_its_members_cannot_be_read() {
+    let service = Service::new().await;
+    let id = service.user("ada").await;
+    service.fault("ListMembers", [Fault::Status(tonic::Status::internal("broken"))]);
+    let created = service.post("/Groups", json!({"displayName": "Ops", "members": [{"value": id}]})).await;
+    assert_eq!((created.status.as_u16(), created.json().get("members")), (201, None));
+    assert!(!created.header("location").is_empty());
+}

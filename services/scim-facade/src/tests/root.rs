@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::harness::Service;
+use super::{harness::Service, identity::Fault};
 
 async fn filled() -> Service {
     let service = Service::new().await;
@@ -80,4 +80,13 @@ async fn a_filter_over_both_leaves_out_what_cannot_match() {
         assert_eq!(scim_type, "invalidFilter", "{filter}");
     }
     service.get("?sortBy=displayName").await.refused(400);
+}
+
+#[tokio::test]
+async fn d12_a_page_that_identity_cut_short_is_not_filled_with_groups() {
+    let service = filled().await;
+    service.fault("ListUsers", [Fault::Status(tonic::Status::out_of_range("too large"))]);
+    let first = service.get("?count=3").await.json();
+    assert_eq!(names(&first), ["u1"]);
+    assert_eq!(names(&service.get("?startIndex=2&count=5").await.json()), ["u2", "u3", "g1", "g2"]);
 }
