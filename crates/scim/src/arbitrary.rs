@@ -1,11 +1,16 @@
 //! Random input for properties: JSON of which half of the keys and values are ones that a schema knows, resources, and filters that find some of them.
 
+use std::sync::LazyLock;
+
 use proptest::prelude::{BoxedStrategy, Just, Strategy, any, prop_oneof};
 use serde_json::{Map, Number, Value, json};
 
 use crate::filter::{CompareOp, Filter, Literal};
-use crate::path::AttributePath;
-use crate::schema::{Attribute, Definition, ENTERPRISE_USER_URN, Kind, Mutability};
+use crate::path::{AttributePath, Path};
+use crate::schema::{
+    Attribute, Definition, ENTERPRISE_USER_URN, Kind, Mutability, ResourceType, Schemas, UserAttribute,
+    UserAttributeKind,
+};
 
 /// Texts that differ in what comparison has to get right: case, composition, length, and characters that mean something to SQL or JSON.
 const TEXTS: [&str; 24] = [
@@ -35,7 +40,7 @@ const TEXTS: [&str; 24] = [
     "日本語",
 ];
 
-const KEYS: [&str; 16] = [
+const KEYS: [&str; 19] = [
     "userName",
     "USERNAME",
     "name",
@@ -52,7 +57,25 @@ const KEYS: [&str; 16] = [
     "meta",
     "id",
     "title",
+    "shoeSize",
+    "remote",
+    "skills",
 ];
+
+/// The schemas of a service provider that adds an attribute of each kind to users.
+pub fn schemas() -> &'static Schemas {
+    static SCHEMAS: LazyLock<Schemas> = LazyLock::new(|| {
+        let own = [
+            ("hat", UserAttributeKind::String),
+            ("shoeSize", UserAttributeKind::Number),
+            ("remote", UserAttributeKind::Boolean),
+            ("skills", UserAttributeKind::StringList),
+            ("lucky", UserAttributeKind::NumberList),
+        ];
+        Schemas::new(own.map(|(name, kind)| UserAttribute { name: name.to_owned(), kind, description: String::new() }))
+    });
+    &SCHEMAS
+}
 
 fn keys() -> impl Strategy<Value = String> {
     prop_oneof![
@@ -146,6 +169,62 @@ fn value(attribute: &Attribute) -> BoxedStrategy<Value> {
         Kind::Complex => object(&attribute.sub_attributes),
     };
     if attribute.multi_valued { proptest::collection::vec(one, 0..3).prop_map(Value::from).boxed() } else { one }
+}
+
+/// Bodies of a PATCH: paths that the schema knows, with filters on lists, and values that mostly fit.
+pub fn patch_bodies(resource_type: ResourceType) -> impl Strategy<Value = Value> {
+    let definition = schemas().of(resource_type);
+    let core = definition.attributes().map(|attribute| (None, attribute));
+    let extended = definition
+        .extensions()
+        .flat_map(|schema| schema.attributes.iter().map(move |attribute| (Some(schema), attribute)));
+    let whole: Vec<_> = core
+        .chain(extended)
+        .map(|(extension, attribute)| AttributePath { extension, attribute, sub_attribute: None })
+        .collect();
+    let operation = (proptest::sample::select(whole), proptest::sample::select(vec!["add", "Remove", "REPLACE"]))
+        .prop_flat_map(|(attribute, op)| (Just(op), proptest::option::weighted(0.9, path(attribute))))
+        .prop_flat_map(|(op, path)| {
+            let fitting = path.as_ref().map_or_else(|| json_values().boxed(), |path| value(path.attribute.leaf()));
+            let odd = prop_oneof![
+                Just(json!("")),
+                Just(Value::Null),
+                Just(json!("True")),
+                Just(json!({})),
+                Just(json!("42")),
+                Just(json!([{"value": "{\"value\":\"Admin\"}", "type": "WindowsAzureActiveDirectoryRole"}]))
+            ];
+            let value = proptest::option::weighted(0.9, prop_oneof![4 => fitting, 2 => json_values(), 1 => odd]);
+            (Just(op), Just(path.map(|path| path.to_string())), value)
+        })
+        .prop_map(|(op, path, value)| {
+            let path = path.map(|path| ("path", Value::from(path)));
+            let value = value.map(|value| ("value", value));
+            Value::from_iter([("op", Value::from(op))].into_iter().chain(path).chain(value))
+        });
+    proptest::collection::vec(operation, 0..5).prop_map(|operations| json!({"Operations": operations}))
+}
+
+/// The attribute or a part of it; of a complex one, perhaps those of its values that a filter selects.
+fn path(whole: AttributePath<'static>) -> BoxedStrategy<Path<'static>> {
+    let parts: Vec<AttributePath<'static>> =
+        whole.attribute.sub_attributes.iter().map(|sub| whole.child(sub)).chain([whole.clone()]).collect();
+    let part = proptest::sample::select(parts);
+    let leaves = leaves_of(&whole);
+    if !whole.attribute.is_complex() || leaves.is_empty() {
+        return part.prop_map(Path::from).boxed();
+    }
+    let equal = |leaf: AttributePath<'static>| {
+        comparison(leaf).prop_map(|filter| match filter {
+            Filter::Compare { path, value, .. } => Filter::Compare { path, op: CompareOp::Eq, value },
+            other => other,
+        })
+    };
+    let equal = proptest::sample::select(leaves.clone()).prop_flat_map(equal).boxed();
+    let both = (equal.clone(), equal.clone()).prop_map(|(left, right)| Filter::And(vec![left, right]));
+    let any = composed(proptest::sample::select(leaves).prop_flat_map(comparison).boxed(), 1);
+    let filter = proptest::option::weighted(0.7, prop_oneof![3 => equal, 2 => both, 1 => any]);
+    (part, filter).prop_map(|(attribute, filter)| Path { attribute, filter }).boxed()
 }
 
 /// Filters over everything that the definition lets a filter name, but what `left_out` names.
