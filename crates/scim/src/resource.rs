@@ -11,7 +11,7 @@ use time::format_description::well_known::Rfc3339;
 use crate::error::{Error, shown};
 use crate::schema::{Attribute, Definition, Mutability, ResourceType, Schema};
 
-pub(crate) use check::{checked_element, checked_value, keep_one_primary, yield_primary};
+pub(crate) use check::{checked_element, checked_value, is_primary, keep_one_primary, yield_primary};
 
 /// How many members one request may name.
 pub const MEMBERS_MAX: usize = 50_000;

@@ -7,7 +7,7 @@ use super::{OnMissing, Op};
 use crate::error::Error;
 use crate::filter::Filter;
 use crate::path::AttributePath;
-use crate::resource::{VALUES_MAX, checked_element, checked_value, keep_one_primary, yield_primary};
+use crate::resource::{VALUES_MAX, checked_element, checked_value, is_primary, keep_one_primary, yield_primary};
 use crate::schema::Attribute;
 
 /// What an operation changes, and how.
@@ -201,11 +201,13 @@ fn change_selected(container: &mut Members, target: &Target<'_, '_>, value: Opti
     let matches = |element: &Value| target.filter.is_none_or(|filter| filter.matches_element(element));
     let mut selected: Vec<usize> =
         elements.iter().enumerate().filter(|(_, element)| matches(element)).map(|(at, _)| at).collect();
+    let mut made_primary = false;
     if selected.is_empty() {
         let Some(made) = element_to_make(target, value)? else {
             store(container, attribute, elements);
             return Ok(());
         };
+        made_primary = is_primary(&made);
         selected.push(elements.len());
         if attribute.multi_valued {
             elements.push(made);
@@ -215,6 +217,10 @@ fn change_selected(container: &mut Members, target: &Target<'_, '_>, value: Opti
         }
     }
     edit(&mut elements, &selected, target, value)?;
+    // What the path asked for as primary wins over what was, unless the value took that back.
+    if let Some(made) = selected.first().filter(|at| made_primary && elements.get(**at).is_some_and(is_primary)) {
+        yield_primary(&mut elements, *made);
+    }
     elements.retain(|element| element.as_object().is_none_or(|members| !members.is_empty()));
     check_count(&elements, target.path)?;
     store(container, attribute, elements);

@@ -204,6 +204,16 @@ fn an_element_is_made_only_from_equalities() {
 }
 
 #[test]
+fn a_made_element_that_is_primary_takes_the_place_of_the_old() {
+    let made = creating(Op::Add, "emails[type eq \"other\" and primary eq true].value", Some(json!("o@x")));
+    let emails = apply(&ada(), &[made]).unwrap().get("emails").cloned().unwrap();
+    assert_eq!((&emails[0]["primary"], &emails[2]["primary"]), (&json!(false), &json!(true)), "{emails}");
+    let path = "emails[type eq \"other\" and primary eq true].primary";
+    let taken_back = apply(&ada(), &[creating(Op::Add, path, Some(json!(false)))]).unwrap();
+    assert_eq!(taken_back.get("emails").unwrap()[0]["primary"], json!(true));
+}
+
+#[test]
 fn removing_from_an_element_that_may_be_missing_succeeds() {
     let operation = creating(Op::Remove, "ims[type eq \"a\"].value", None);
     assert_eq!(apply(&ada(), &[operation]), Ok(ada()));

@@ -130,6 +130,7 @@ pub(crate) fn yield_primary(elements: &mut [Value], winner: usize) {
     }
 }
 
-fn is_primary(element: &Value) -> bool {
+/// Whether an element says that it is the preferred one.
+pub(crate) fn is_primary(element: &Value) -> bool {
     element.get("primary") == Some(&Value::Bool(true))
 }
