@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::filter::Filter;
 use crate::path::AttributePath;
 use crate::resource::{VALUES_MAX, checked_element, checked_value, is_primary, keep_one_primary, yield_primary};
-use crate::schema::Attribute;
+use crate::schema::{Attribute, Mutability};
 
 /// What an operation changes, and how.
 pub(super) struct Target<'a, 's> {
@@ -249,6 +249,9 @@ fn element_to_make(target: &Target<'_, '_>, value: Option<&Value>) -> Result<Opt
     let terms = filter.equality_terms().ok_or_else(no_target)?;
     if target.unassigns(value) {
         return Ok(None);
+    }
+    if terms.iter().any(|(sub, _)| sub.mutability == Mutability::ReadOnly) {
+        return Err(no_target());
     }
     let made: Members = terms.into_iter().map(|(sub, literal)| (sub.name.to_string(), literal.to_json())).collect();
     let made = Value::Object(made);

@@ -214,6 +214,13 @@ fn a_made_element_that_is_primary_takes_the_place_of_the_old() {
 }
 
 #[test]
+fn an_element_is_not_made_from_what_only_the_server_writes() {
+    let path = format!("{ENTERPRISE_USER_URN}:manager[displayName eq \"M\"].$ref");
+    let error = apply(&ada(), &[creating(Op::Replace, &path, Some(json!("r")))]).unwrap_err();
+    assert_eq!(error.scim_type, Some(ScimType::NoTarget));
+}
+
+#[test]
 fn removing_from_an_element_that_may_be_missing_succeeds() {
     let operation = creating(Op::Remove, "ims[type eq \"a\"].value", None);
     assert_eq!(apply(&ada(), &[operation]), Ok(ada()));
