@@ -4,6 +4,7 @@
 //! group's become a list of changes that need no reading ([`group_changes`]), since a group can be too large to read.
 
 mod apply;
+mod effort;
 mod element;
 mod group;
 
@@ -14,6 +15,7 @@ use crate::path::{AttributePath, Path};
 use crate::schema::Definition;
 
 pub use apply::apply;
+pub use effort::PATCH_COMPARISONS_MAX;
 pub use group::{GroupChange, group_changes};
 
 /// How many operations one request may hold.

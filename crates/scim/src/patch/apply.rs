@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
+use super::effort::Effort;
 use super::element::{self, Target};
 use super::{Op, Operation};
 use crate::error::{Error, shown};
@@ -14,7 +15,7 @@ use crate::schema::{Definition, Mutability};
 /// The resource as it is after all operations, in order. An operation that fails leaves nothing behind.
 pub fn apply<'s>(resource: &Resource<'s>, operations: &[Operation<'s>]) -> Result<Resource<'s>, Error> {
     let definition = resource.definition();
-    let mut work = Work { object: resource.as_object().clone(), shrunk: HashSet::new() };
+    let mut work = Work { object: resource.as_object().clone(), shrunk: HashSet::new(), effort: Effort::default() };
     for operation in operations {
         match &operation.path {
             Some(path) => work.at_path(operation, path)?,
@@ -30,6 +31,7 @@ struct Work<'s> {
     object: Map<String, Value>,
     /// The multi-valued attributes of which a sub-attribute was taken away.
     shrunk: HashSet<(Option<&'s str>, &'s str)>,
+    effort: Effort,
 }
 
 impl<'s> Work<'s> {
@@ -102,12 +104,14 @@ impl<'s> Work<'s> {
             self.shrunk.insert((path.extension.map(|extension| extension.id), path.attribute.name.as_ref()));
         }
         let Some(extension) = path.extension else {
+            self.effort.spend(&self.object, target, value)?;
             return element::change(&mut self.object, target, value);
         };
         let entry = self.object.entry(extension.id).or_insert_with(|| Value::Object(Map::new()));
         let Value::Object(container) = entry else {
             return Err(Error::invalid_value(format!("{} is not an object", extension.id)));
         };
+        self.effort.spend(container, target, value)?;
         element::change(container, target, value)?;
         if container.is_empty() {
             self.object.remove(extension.id);

@@ -3,10 +3,10 @@
 use proptest::prelude::proptest;
 use serde_json::{Value, json};
 
-use super::{OnMissing, Op, Operation, PATCH_OPERATIONS_MAX, apply, parse};
+use super::{OnMissing, Op, Operation, PATCH_COMPARISONS_MAX, PATCH_OPERATIONS_MAX, apply, parse};
 use crate::arbitrary::json_values;
 use crate::schema::{ENTERPRISE_USER_URN, ResourceType};
-use crate::{Error, Path, Resource, ScimType};
+use crate::{Error, Path, Resource, ScimType, VALUES_MAX};
 
 fn ada() -> Resource<'static> {
     let body = json!({
@@ -282,6 +282,30 @@ fn the_number_of_operations_is_bounded() {
     let operations = |count: usize| json!({"Operations": vec![json!({"op": "remove", "path": "title"}); count]});
     assert!(parse(ResourceType::User, operations(PATCH_OPERATIONS_MAX)).is_ok());
     assert_eq!(parse(ResourceType::User, operations(PATCH_OPERATIONS_MAX + 1)).unwrap_err().status, 413);
+}
+
+/// A user with the most values, and so many operations that each look at every one of them.
+fn compared(path: &str, value: &Value, count: usize) -> Result<Resource<'static>, Error> {
+    let emails: Vec<Value> = (0..VALUES_MAX).map(|at| json!({"value": format!("{at}@x")})).collect();
+    let user = Resource::from_json(ResourceType::User, json!({"userName": "ada", "emails": emails})).unwrap();
+    let path = Path::parse(ResourceType::User, path).unwrap();
+    apply(&user, &vec![Operation::new(Op::Add, Some(path), Some(value.clone())); count])
+}
+
+#[test]
+fn the_comparisons_of_one_request_are_bounded() {
+    let status = |path: &str, value: &Value, count| compared(path, value, count).err().map(|error| error.status);
+    let filter = format!("emails[{}].display", ["value ne \"q\""; 10].join(" and "));
+    let values: Value = vec![json!({"value": "0@x"}); 10].into();
+    for (path, value) in [(filter.as_str(), json!("x")), ("emails", values)] {
+        let most = PATCH_COMPARISONS_MAX / (10 * VALUES_MAX);
+        assert_eq!((status(path, &value, most), status(path, &value, most + 1)), (None, Some(413)), "{path}");
+    }
+}
+
+#[test]
+fn the_most_operations_upon_the_most_values_are_within_the_bound() {
+    assert!(compared("emails[value eq \"127@x\"].display", &json!("x"), PATCH_OPERATIONS_MAX).is_ok());
 }
 
 #[test]
