@@ -72,12 +72,12 @@ pub fn parse<'s>(definition: impl Into<Definition<'s>>, body: Value) -> Result<V
     if entries.is_empty() {
         return Err(Error::invalid_syntax("Operations is empty"));
     }
-    if entries.len() > PATCH_OPERATIONS_MAX {
-        return Err(Error::payload_too_large(format!("there are more than {PATCH_OPERATIONS_MAX} operations")));
-    }
-    let mut operations = Vec::with_capacity(entries.len());
+    let mut operations = Vec::with_capacity(entries.len().min(PATCH_OPERATIONS_MAX));
     for entry in entries {
         parse_entry(definition, entry, &mut operations)?;
+        if operations.len() > PATCH_OPERATIONS_MAX {
+            return Err(Error::payload_too_large(format!("there are more than {PATCH_OPERATIONS_MAX} operations")));
+        }
     }
     Ok(operations)
 }

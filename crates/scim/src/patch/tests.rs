@@ -284,6 +284,15 @@ fn the_number_of_operations_is_bounded() {
     assert_eq!(parse(ResourceType::User, operations(PATCH_OPERATIONS_MAX + 1)).unwrap_err().status, 413);
 }
 
+#[test]
+fn a_urn_counts_as_the_operations_that_it_stands_for() {
+    let operations =
+        |count: usize| json!({"Operations": vec![json!({"op": "remove", "path": ENTERPRISE_USER_URN}); count]});
+    let attributes = 6;
+    assert!(parse(ResourceType::User, operations(PATCH_OPERATIONS_MAX / attributes)).is_ok());
+    assert_eq!(parse(ResourceType::User, operations(PATCH_OPERATIONS_MAX / attributes + 1)).unwrap_err().status, 413);
+}
+
 /// A user with the most values, and so many operations that each look at every one of them.
 fn compared(path: &str, value: &Value, count: usize) -> Result<Resource<'static>, Error> {
     let emails: Vec<Value> = (0..VALUES_MAX).map(|at| json!({"value": format!("{at}@x")})).collect();
