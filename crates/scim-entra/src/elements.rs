@@ -72,10 +72,10 @@ pub(crate) fn element(
             Some(Value::Object(Map::from_iter([("value".to_owned(), Value::String(text))])))
         }
         (Kind::Complex, other) => Some(other),
-        (_, Value::Object(members)) => {
-            let wrapped =
-                members.iter().find(|(key, _)| key.eq_ignore_ascii_case("value")).map(|(_, inner)| inner.clone());
-            match wrapped {
+        (_, Value::Object(mut members)) => {
+            // Taken out, not copied: there may be a long list in a hundred of these, one in the other.
+            let key = members.keys().find(|key| key.eq_ignore_ascii_case("value")).cloned();
+            match key.and_then(|key| members.remove(&key)) {
                 Some(inner) => element(attribute, inner, at, reports, nothing),
                 None => Some(Value::Object(members)),
             }

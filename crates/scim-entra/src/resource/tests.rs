@@ -31,6 +31,17 @@ fn wrong_types_stay_for_the_engine_to_refuse() {
     }
 }
 
+#[test]
+fn a_list_wrapped_in_a_hundred_objects_is_moved_and_not_copied() {
+    let buffer = |value: &Value| value.as_array().map(|list| (list.as_ptr(), list.len()));
+    let list = json!([1, 2]);
+    let expect = buffer(&list);
+    let wrapped = (0..100).fold(list, |inner, _| Value::from_iter([("Value", inner)]));
+    let body = Value::from_iter([("userName", json!("a")), ("title", wrapped)]);
+    let (normalised, _) = resource(ResourceType::User, body).unwrap();
+    assert_eq!(buffer(&normalised["title"]), expect);
+}
+
 proptest! {
     #[test]
     fn normalising_twice_is_normalising_once(body in json_values(), group in proptest::bool::ANY) {
