@@ -27,7 +27,7 @@ pub fn filter<'t>(definitions: &[Definition<'_>], text: &'t str) -> Cow<'t, str>
     let Some(tokens) = tokens(text) else { return Cow::Borrowed(text) };
     let mut rewriting = Rewriting { definitions, edits: Vec::new(), compared: None, open: None, closed: None };
     for (at, token) in tokens.iter().enumerate() {
-        if rewriting.compared == Some(token.start) {
+        if rewriting.compared.is_some_and(|value| token.start <= value) {
             continue;
         }
         let following = (tokens.get(at + 1), tokens.get(at + 2));
@@ -53,7 +53,7 @@ struct Edit {
 struct Rewriting<'d, 's> {
     definitions: &'d [Definition<'s>],
     edits: Vec<Edit>,
-    /// Where the value begins that was read with its attribute and operator.
+    /// Where the value begins that was read last with its attribute and operator.
     compared: Option<usize>,
     /// The attribute between whose brackets the reading is.
     open: Option<AttributePath<'s>>,

@@ -69,13 +69,21 @@ fn what_is_ambiguous_stays_and_is_refused() {
     }
 }
 
+#[test]
+fn an_operator_is_no_name() {
+    for text in ["shoes eq le]eq right", "title eq pr eq x", "title eq eq eq eq eq"] {
+        let once = filter(&[ResourceType::User.into()], text);
+        assert_eq!(filter(&[ResourceType::User.into()], &once), once, "{text}");
+    }
+}
+
 proptest! {
     #[test]
     fn rewriting_twice_is_rewriting_once(
         words in proptest::collection::vec(
             proptest::sample::select(vec![
                 "userName", "manager", "emails", "[", "]", "(", ")", "eq", "pr", "and", "\"x\"", "\"True\"", ".value", "true",
-                "type", "primary", "1", "jyoung", " ", "roles", "\"", "'",
+                "type", "primary", "1", "jyoung", " ", "roles", "\"", "'", "le",
             ]),
             0..14,
         ),
