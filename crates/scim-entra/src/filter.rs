@@ -17,7 +17,7 @@ use scim::{AttributePath, Definition};
 use serde_json::{Number, Value};
 
 use crate::{booleans, names, numbers};
-use tokens::{Token, TokenKind, tokens};
+use tokens::{Token, TokenKind, ends_word, tokens};
 
 /// The filter, or path with a filter, as the grammar of the RFC has it.
 pub fn filter<'t>(definitions: &[Definition<'_>], text: &'t str) -> Cow<'t, str> {
@@ -136,13 +136,22 @@ impl<'s> Rewriting<'_, 's> {
         let mut rewritten = String::with_capacity(text.len() + 16);
         let mut copied = 0;
         for edit in &self.edits {
-            rewritten.push_str(text.get(copied..edit.start).unwrap_or_default());
-            rewritten.push_str(&edit.text);
+            append(&mut rewritten, text.get(copied..edit.start).unwrap_or_default());
+            append(&mut rewritten, &edit.text);
             copied = edit.end;
         }
-        rewritten.push_str(text.get(copied..).unwrap_or_default());
+        append(&mut rewritten, text.get(copied..).unwrap_or_default());
         Cow::Owned(rewritten)
     }
+}
+
+/// Quotes part one word from the next, and where they are gone a space has to: `primary eq"True"`.
+fn append(text: &mut String, part: &str) {
+    let in_word = |c: Option<char>| c.is_some_and(|c| !ends_word(c));
+    if in_word(text.chars().next_back()) && in_word(part.chars().next()) {
+        text.push(' ');
+    }
+    text.push_str(part);
 }
 
 /// Text in quotes as a bare boolean, where one belongs.

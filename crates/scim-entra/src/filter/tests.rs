@@ -42,6 +42,7 @@ fn a_boolean_loses_its_quotes() {
     check(r#"roles[primary eq "True"].value eq "x""#, r#"roles[primary eq true].value eq "x""#);
     check(r#"active eq "FALSE""#, "active eq false");
     check("active eq True", "active eq True");
+    check(r#"active eq"True"and title pr"#, "active eq true and title pr");
 }
 
 #[test]
