@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 /// The type that Entra gives an app role.
 const ENTRA_ROLE_TYPE: &str = "WindowsAzureActiveDirectoryRole";
 
-/// The role itself, where it stood in a string or in the `value` of an object.
+/// The role itself, where it stood in a string or in the `value` of an object; one role may be a list of one.
 pub(crate) fn unwrapped(entry: Value) -> Value {
     match entry {
         Value::String(text) => match in_text(&text) {
@@ -28,7 +28,8 @@ pub(crate) fn unwrapped(entry: Value) -> Value {
             }
             Value::Object(members)
         }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => entry,
+        Value::Array(entries) => entries.into_iter().map(unwrapped).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => entry,
     }
 }
 
@@ -76,6 +77,7 @@ mod tests {
         let expect = json!({"value": "Admin", "displayName": "Administrator"});
         assert_eq!(unwrapped(json!({"Value": text})), expect);
         assert_eq!(unwrapped(json!(text)), expect);
+        assert_eq!(unwrapped(json!([{"value": text}])), json!([expect]));
         assert_eq!(unwrapped(json!({"value": "{not json"})), json!({"value": "{not json"}));
     }
 

@@ -102,6 +102,15 @@ fn only_equalities_with_a_sub_attribute_may_make_an_element() {
 }
 
 #[test]
+fn a_role_in_a_string_is_unwrapped_in_a_list_of_one_too() {
+    for value in [json!({"value": "{\"value\":\"Admin\"}"}), json!([{"value": "{\"value\":\"Admin\"}"}])] {
+        let body = json!({"Operations": [{"op": "Replace", "path": "roles[value eq \"User\"]", "value": value}]});
+        let (operations, _) = patch(ResourceType::User, body).unwrap();
+        assert_eq!(operations.first().unwrap().value, Some(json!({"value": "Admin"})));
+    }
+}
+
+#[test]
 fn reports_never_hold_the_values_of_filters() {
     let body = json!({"Operations": [{"op": "Add", "path": "pets[name eq \"Rex\"].age", "value": 5}]});
     let (operations, dropped) = patch(ResourceType::User, body).unwrap();
