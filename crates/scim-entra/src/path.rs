@@ -40,8 +40,10 @@ pub(crate) fn resolve<'s>(definition: Definition<'s>, text: &str) -> Result<Reso
     };
     let path = match names::attribute(definition, name) {
         Some(attribute) if !brackets => Ok(Path::from(attribute)),
-        // Of a list it would select some, and the engine says that there is nothing to select by.
-        Some(attribute) if !attribute.leaf().is_complex() && !attribute.leaf().multi_valued && text.ends_with(']') => {
+        // Without its filter, a path into a list would mean every value: that one is the engine's to refuse.
+        Some(attribute)
+            if !attribute.attribute.multi_valued && !attribute.leaf().is_complex() && text.ends_with(']') =>
+        {
             Ok(Path::from(attribute))
         }
         Some(_) => Path::parse(definition, &filter::filter(&[definition], &text)),

@@ -7,7 +7,7 @@ use scim::{Resource, ResourceType, Schemas, ScimType};
 use serde_json::{Value, json};
 
 use super::patch;
-use scim::arbitrary::json_values;
+use scim::arbitrary::{json_values, schemas};
 
 fn refused(body: Value, scim_type: ScimType) {
     let error = patch(ResourceType::User, body.clone()).expect_err(&body.to_string());
@@ -107,6 +107,15 @@ fn a_role_in_a_string_is_unwrapped_in_a_list_of_one_too() {
         let body = json!({"Operations": [{"op": "Replace", "path": "roles[value eq \"User\"]", "value": value}]});
         let (operations, _) = patch(ResourceType::User, body).unwrap();
         assert_eq!(operations.first().unwrap().value, Some(json!({"value": "Admin"})));
+    }
+}
+
+#[test]
+fn a_filter_that_selects_nothing_in_a_list_does_not_select_everything() {
+    for path in ["emails.value[type eq \"work\"]", "skills[value eq \"a\"]"] {
+        let body = json!({"Operations": [{"op": "Remove", "path": path}]});
+        let error = patch(schemas().of(ResourceType::User), body).expect_err(path);
+        assert_eq!(error.scim_type, Some(ScimType::InvalidPath), "{path}");
     }
 }
 
