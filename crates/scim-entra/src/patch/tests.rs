@@ -1,13 +1,13 @@
-//! Facts and properties of PATCH bodies that are refused; what is accepted stands in `tests/recorded`.
+//! Facts and properties of PATCH bodies; most of what is accepted stands in `tests/recorded`.
 
 use proptest::prelude::proptest;
-use scim::patch::{GroupChange, OnMissing, PATCH_OPERATIONS_MAX, apply, group_changes};
+use scim::patch::{GroupChange, OnMissing, Op, PATCH_OPERATIONS_MAX, apply, group_changes};
 use scim::schema::{ENTERPRISE_USER_URN, USER_ATTRIBUTE_URN, UserAttribute, UserAttributeKind};
 use scim::{Resource, ResourceType, Schemas, ScimType};
 use serde_json::{Value, json};
 
-use super::patch;
-use scim::arbitrary::{json_values, schemas};
+use super::{Operation, patch};
+use scim::arbitrary::{bodies, json_values, patch_bodies, schemas};
 
 fn refused(body: Value, scim_type: ScimType) {
     let error = patch(ResourceType::User, body.clone()).expect_err(&body.to_string());
@@ -102,20 +102,20 @@ fn only_equalities_with_a_sub_attribute_may_make_an_element() {
 }
 
 #[test]
-fn a_role_in_a_string_is_unwrapped_in_a_list_of_one_too() {
-    for value in [json!({"value": "{\"value\":\"Admin\"}"}), json!([{"value": "{\"value\":\"Admin\"}"}])] {
-        let body = json!({"Operations": [{"op": "Replace", "path": "roles[value eq \"User\"]", "value": value}]});
-        let (operations, _) = patch(ResourceType::User, body).unwrap();
-        assert_eq!(operations.first().unwrap().value, Some(json!({"value": "Admin"})));
-    }
-}
-
-#[test]
 fn a_filter_that_selects_nothing_in_a_list_does_not_select_everything() {
     for path in ["emails.value[type eq \"work\"]", "skills[value eq \"a\"]"] {
         let body = json!({"Operations": [{"op": "Remove", "path": path}]});
         let error = patch(schemas().of(ResourceType::User), body).expect_err(path);
         assert_eq!(error.scim_type, Some(ScimType::InvalidPath), "{path}");
+    }
+}
+
+#[test]
+fn a_role_in_a_string_is_unwrapped_in_a_list_of_one_too() {
+    for value in [json!({"value": "{\"value\":\"Admin\"}"}), json!([{"value": "{\"value\":\"Admin\"}"}])] {
+        let body = json!({"Operations": [{"op": "Replace", "path": "roles[value eq \"User\"]", "value": value}]});
+        let (operations, _) = patch(ResourceType::User, body).unwrap();
+        assert_eq!(operations.first().unwrap().value, Some(json!({"value": "Admin"})));
     }
 }
 
@@ -127,7 +127,43 @@ fn reports_never_hold_the_values_of_filters() {
     assert_eq!(dropped.iter().map(|dropped| dropped.attribute.as_str()).collect::<Vec<_>>(), ["pets"]);
 }
 
+/// A body that says what the operations say.
+fn as_body(operations: &[Operation<'_>]) -> Value {
+    let entry = |operation: &Operation<'_>| {
+        let op = match operation.op {
+            Op::Add => "add",
+            Op::Remove => "remove",
+            Op::Replace => "replace",
+        };
+        let path = operation.path.as_ref().map(|path| ("path".to_owned(), Value::from(path.to_string())));
+        let value = operation.value.clone().map(|value| ("value".to_owned(), value));
+        Value::from_iter([("op".to_owned(), Value::from(op))].into_iter().chain(path).chain(value))
+    };
+    json!({"Operations": operations.iter().map(entry).collect::<Vec<_>>()})
+}
+
 proptest! {
+    #[test]
+    fn normalising_twice_is_normalising_once(user in patch_bodies(ResourceType::User), group in patch_bodies(ResourceType::Group)) {
+        for (resource_type, body) in [(ResourceType::User, user), (ResourceType::Group, group)] {
+            let definition = schemas().of(resource_type);
+            let Ok((once, _)) = patch(definition, body) else { continue };
+            proptest::prop_assert_eq!(patch(definition, as_body(&once)), Ok((once.clone(), Vec::new())), "{}", as_body(&once));
+        }
+    }
+
+    #[test]
+    fn a_patched_user_is_well_formed(mut before in bodies(schemas().of(ResourceType::User)), body in patch_bodies(ResourceType::User)) {
+        let definition = schemas().of(ResourceType::User);
+        before["userName"] = json!("ada");
+        let before = Resource::from_json(definition, before).unwrap();
+        let Ok((operations, _)) = patch(definition, body) else { return Ok(()) };
+        if let Ok(after) = apply(&before, &operations) {
+            let again = Resource::from_json(definition, Value::Object(after.as_object().clone()));
+            proptest::prop_assert_eq!(again, Ok(after));
+        }
+    }
+
     #[test]
     fn no_body_panics(body in json_values(), value in json_values(), path in 0..9_usize, op in 0..3_usize) {
         let _ = patch(ResourceType::User, body);
