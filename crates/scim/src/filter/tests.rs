@@ -5,8 +5,8 @@ use serde_json::json;
 
 use super::{FILTER_DEPTH_MAX, FILTER_LENGTH_MAX, FILTER_TERMS_MAX, Filter, Literal};
 use crate::ScimType;
-use crate::arbitrary::filters;
-use crate::schema::{ENTERPRISE_USER_URN, ResourceType};
+use crate::arbitrary::{filters, schemas};
+use crate::schema::{ENTERPRISE_USER_URN, ResourceType, USER_ATTRIBUTE_URN};
 
 fn parse(text: &str) -> Filter<'static> {
     Filter::parse(ResourceType::User, text).unwrap_or_else(|error| panic!("{text}: {error}"))
@@ -89,6 +89,16 @@ fn faults_are_refused_with_their_position() {
     refused(r#"groups[$ref eq "x"]"#, 8);
     refused(r#"emails[type eq "work"].primary gt true"#, 35);
     refused(r#"title pr and x509Certificates.value co "x""#, 40);
+}
+
+#[test]
+fn a_number_is_read_as_the_one_nearest_to_it() {
+    for text in ["0.9027474764568265", "1.0715660391465826e-75", "-1.603964615428183e143", "5e-324", "42.5"] {
+        let filter =
+            Filter::parse(schemas().of(ResourceType::User), &format!("{USER_ATTRIBUTE_URN}:shoeSize eq {text}"));
+        let Filter::Compare { value: Literal::Number(number), .. } = filter.unwrap() else { panic!("{text}") };
+        assert_eq!(number.as_f64(), text.parse().ok(), "{text}");
+    }
 }
 
 #[test]
