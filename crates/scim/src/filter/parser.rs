@@ -126,7 +126,11 @@ impl<'s> Parser<'s> {
             None => None,
         };
         let filter = match compared {
-            Some(compared) => all(vec![inner, self.comparison(compared, position)?]),
+            Some(compared) => match self.comparison(compared, position)? {
+                // A value that was selected is present.
+                Filter::Present { path } if path.sub_attribute.is_none() => inner,
+                comparison => all(vec![inner, comparison]),
+            },
             None => inner,
         };
         Ok(Filter::ValuePath { path, filter: Box::new(filter) })

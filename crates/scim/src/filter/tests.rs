@@ -54,6 +54,12 @@ fn a_sub_attribute_after_brackets_joins_the_value_path() {
 }
 
 #[test]
+fn a_value_that_brackets_select_is_present() {
+    check(r#"emails[type eq "work"] pr"#, r#"emails[type eq "work"]"#);
+    check(r#"not (emails[type eq "work"] pr) and title pr"#, r#"not (emails[type eq "work"]) and title pr"#);
+}
+
+#[test]
 fn a_complex_attribute_stands_for_its_value() {
     check(r#"emails eq "x""#, r#"emails.value eq "x""#);
     let manager = format!("{ENTERPRISE_USER_URN}:manager");
