@@ -6,12 +6,12 @@
 
 use scim::filter::Literal;
 use scim::patch::OnMissing;
-use scim::schema::{Kind, Schema};
+use scim::schema::Schema;
 use scim::{Definition, Error, Filter, Path, PathError, ResourceType};
 use serde_json::Value;
 
 use crate::dropped::Reason;
-use crate::{booleans, filter, names};
+use crate::{filter, names};
 
 /// What a path stands for.
 pub(crate) enum Resolved<'s> {
@@ -76,12 +76,7 @@ pub(crate) fn resolve<'s>(definition: Definition<'s>, text: &str) -> Result<Reso
 pub(crate) fn on_missing(path: &Path<'_>, value: Option<&Value>) -> OnMissing {
     let Some(sub) = path.attribute.sub_attribute else { return OnMissing::Refuse };
     let Some(terms) = path.filter.as_ref().and_then(Filter::equality_terms) else { return OnMissing::Refuse };
-    let is_as_described = |literal: &Literal| {
-        value.is_none_or(|value| {
-            let described = literal.to_json();
-            *value == described || (sub.kind == Kind::Boolean && booleans::coerced(value.clone()) == described)
-        })
-    };
+    let is_as_described = |literal: &Literal| value.is_none_or(|value| *value == literal.to_json());
     let fits = terms.iter().all(|(attribute, literal)| *attribute != sub || is_as_described(literal));
     if fits { OnMissing::Create } else { OnMissing::Refuse }
 }

@@ -4,7 +4,7 @@
 //! URN keys in a value without a path); AzureAD/SCIMReferenceCode, SCIMTests_Workflow.json (`""` and null in a replace
 //! take a value away).
 
-use scim::patch::{OnMissing, Op, Operation, PATCH_OPERATIONS_MAX};
+use scim::patch::{Op, Operation, PATCH_OPERATIONS_MAX};
 use scim::schema::{Mutability, Schema};
 use scim::{Definition, Error, Path};
 use serde_json::Value;
@@ -101,28 +101,28 @@ impl<'s> Rewriter<'s> {
     }
 
     fn at_path(&mut self, op: Op, path: Path<'s>, value: Option<Value>) {
-        let on_missing = path::on_missing(&path, value.as_ref());
         let is_members = path.attribute.is_core("members", None);
         if path.attribute.leaf().mutability == Mutability::ReadOnly || is_members {
             let value = if is_members { value.map(members::list) } else { value };
-            self.operations.push(Operation { op, path: Some(path), value, on_missing });
+            self.push(op, path, value);
             return;
         }
         let whole_list = path.attribute.leaf().multi_valued && path.filter.is_none();
         let Some(value) = value else {
-            self.operations.push(Operation { op, path: Some(path), value: None, on_missing });
+            self.push(op, path, None);
             return;
         };
         match (op, whole_list) {
             (Op::Remove, true) => self.remove_listed(path, value),
-            (Op::Remove, false) => self.remove(path, on_missing),
+            (Op::Remove, false) => self.push(Op::Remove, path, None),
             (Op::Add | Op::Replace, true) => self.set_list(op, path, value),
-            (Op::Add | Op::Replace, false) => self.set_one(op, path, value, on_missing),
+            (Op::Add | Op::Replace, false) => self.set_one(op, path, value),
         }
     }
 
-    fn remove(&mut self, path: Path<'s>, on_missing: OnMissing) {
-        self.operations.push(Operation { op: Op::Remove, path: Some(path), value: None, on_missing });
+    fn push(&mut self, op: Op, path: Path<'s>, value: Option<Value>) {
+        let on_missing = path::on_missing(&path, value.as_ref());
+        self.operations.push(Operation { op, path: Some(path), value, on_missing });
     }
 
     /// A removal that lists values removes those; null and empty text list nothing at all.
@@ -150,20 +150,18 @@ impl<'s> Rewriter<'s> {
     }
 
     /// Sets a single value, a sub-attribute, or the elements that a filter selects.
-    fn set_one(&mut self, op: Op, path: Path<'s>, value: Value, on_missing: OnMissing) {
+    fn set_one(&mut self, op: Op, path: Path<'s>, value: Value) {
         let leaf = path.attribute.leaf();
         let at = path.attribute.to_string();
         let value = if path.attribute.is_core("roles", None) { roles::unwrapped(value) } else { value };
         let names_parts = leaf.is_complex() && has_parts(&value);
         match elements::element(leaf, value, &at, &mut self.reports, Nothing::Null) {
-            Some(value) => self.operations.push(Operation { op, path: Some(path), value: Some(value), on_missing }),
+            Some(value) => self.push(op, path, Some(value)),
             // Only unknown parts were named, and they are as if absent: that is no word about the known ones.
             None if names_parts => {}
             // To set it to nothing is another fault than to remove it, and the engine names each.
-            None if leaf.required => {
-                self.operations.push(Operation { op, path: Some(path), value: Some(Value::Null), on_missing });
-            }
-            None => self.remove(path, on_missing),
+            None if leaf.required => self.push(op, path, Some(Value::Null)),
+            None => self.push(Op::Remove, path, None),
         }
     }
 }
