@@ -128,7 +128,7 @@ impl Clock {
             let (mut requests, mut missing) = (0, 0);
             for at in bulk.order() {
                 let operation = &bulk.operations[at];
-                let Ok((_, _, Some(data))) = operation.request() else { continue };
+                let (Ok(_), Some(data)) = (operation.request(), operation.body()) else { continue };
                 requests += 1;
                 missing += resolve(data, &ids).missing.len();
                 ids.extend(operation.bulk_id.clone().map(|name| (name, at.to_string())));

@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use scim::bulk::{BULK_OPERATIONS_MAX, Bulk, references, resolve};
+use scim::bulk::{BULK_OPERATIONS_MAX, Bulk, Method, references, resolve};
 
 /// The property.
 pub fn check(input: &[u8]) {
@@ -15,8 +15,9 @@ pub fn check(input: &[u8]) {
     let ids: HashMap<String, String> =
         names.enumerate().filter(|(at, _)| at % 2 == 0).map(|(at, name)| (name, format!("id-{at}"))).collect();
     for operation in &bulk.operations {
-        if let Ok((_, path, _)) = operation.request() {
-            assert!(path.starts_with("Users") || path.starts_with("Groups"));
+        if let Ok(request) = operation.request() {
+            assert_eq!(request.id.is_empty(), request.method == Method::Post, "only what is made has no id yet");
+            assert!(!request.id.contains('/'));
         }
         let Some(data) = &operation.data else { continue };
         let sent = references(data);
@@ -38,8 +39,7 @@ fn order(bulk: &Bulk) {
     sorted.sort_unstable();
     assert_eq!(sorted, (0..bulk.operations.len()).collect::<Vec<_>>(), "each operation once");
 
-    let makers: HashMap<&str, usize> =
-        bulk.operations.iter().enumerate().filter_map(|(at, it)| Some((it.bulk_id.as_deref()?, at))).collect();
+    let makers = bulk.makers();
     let needed: Vec<Vec<usize>> = bulk
         .operations
         .iter()
