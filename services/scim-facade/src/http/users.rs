@@ -31,8 +31,10 @@ use crate::{
 const RETRIES_MAX: u32 = 5;
 /// The longest pause before the first of these; it grows with each.
 const PAUSE_MAX: Duration = Duration::from_millis(16);
-/// A PATCH of more operations is computed apart from the threads that serve other requests.
-const OPERATIONS_HERE_MAX: usize = 64;
+/// A PATCH that asks for more work is computed apart from the threads that serve other requests: so many short operations.
+const WEIGHT_HERE_MAX: usize = 64;
+/// How long the path and the text of a short operation are, in bytes.
+const TEXT_OF_ONE: usize = 256;
 
 pub(crate) async fn create(
     State(facade): State<Facade>,
@@ -129,7 +131,7 @@ pub(crate) async fn patch(
     Json(body): Json,
 ) -> Result<Response, Refusal> {
     let rendering = Rendering::new(&facade, &directory, &base, &query).await?;
-    let edit = if operations_in(&body) > OPERATIONS_HERE_MAX {
+    let edit = if weight(&body) > WEIGHT_HERE_MAX {
         Edit::PatchApart(Arc::new(body))
     } else {
         Edit::Patch(operations(&facade, &directory, rendering.definition(), body).await?)
@@ -149,10 +151,16 @@ async fn expected(directory: &Directory, id: &str, if_match: &IfMatch) -> Result
     precondition::expected(if_match, stored).await
 }
 
-/// How many operations a body seems to hold: enough to know where to compute it, and no judgement of the body.
-fn operations_in(body: &Value) -> usize {
+/// How much work a body seems to ask for: its operations, a long filter in a path counting for several. Enough to know where to compute it, and no
+/// judgement of the body.
+fn weight(body: &Value) -> usize {
+    let texts = |operation: &Value| {
+        let members = operation.as_object().into_iter().flatten();
+        members.filter_map(|(_, value)| value.as_str()).map(str::len).sum::<usize>()
+    };
     let members = body.as_object().into_iter().flatten();
-    members.filter_map(|(_, value)| value.as_array()).map(Vec::len).max().unwrap_or(0)
+    let lists = members.filter_map(|(_, value)| value.as_array());
+    lists.map(|list| list.iter().map(|operation| 1 + texts(operation) / TEXT_OF_ONE).sum()).max().unwrap_or(0)
 }
 
 /// What a user becomes that has to be read first.
@@ -308,5 +316,22 @@ impl<'r> Rendering<'r> {
             Value::Object(response)
         });
         Ok(resources.collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn many_operations_and_long_filters_are_computed_apart() {
+        let short = json!({"op": "replace", "path": "emails[type eq \"work\"].value", "value": "a@example.org"});
+        let long = json!({"op": "remove", "path": format!("emails[{}]", vec!["value eq \"a\""; 100].join(" or "))});
+        assert_eq!(weight(&json!({"Operations": vec![short.clone(); 36]})), 36);
+        assert!(weight(&json!({"operations": vec![short; WEIGHT_HERE_MAX + 1]})) > WEIGHT_HERE_MAX);
+        assert!(weight(&json!({"Operations": vec![long; 12]})) > WEIGHT_HERE_MAX);
+        assert_eq!((weight(&json!([])), weight(&json!({"Operations": 1}))), (0, 0));
     }
 }
