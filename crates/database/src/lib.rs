@@ -37,6 +37,8 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 const SQLITE_BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest statement: of any on PostgreSQL, of one that reads on SQLite. A caller has given up before.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest statement that reads: a caller hears that it took too long before giving up.
+const READ_TIMEOUT: Duration = Duration::from_secs(4);
 /// What else a session of PostgreSQL is told: a process that stands still, or whose network is gone, must not hold its locks for hours.
 const POSTGRES_SETTINGS: [(&str, &str); 5] = [
     ("idle_in_transaction_session_timeout", "10s"),
@@ -67,7 +69,7 @@ impl Database {
     /// # Errors
     /// When it cannot be reached or created.
     pub async fn open(location: &Location, service: &'static str) -> Result<Self, DbErr> {
-        Self::open_reading_within(location, service, STATEMENT_TIMEOUT).await
+        Self::open_reading_within(location, service, READ_TIMEOUT).await
     }
 
     /// As [`Database::open`], with a bound of the caller's on the time that one statement reads. [`ran_out_of_time`] tells its error.

@@ -24,7 +24,7 @@ pub use restriction::Restricted;
 /// The longest filter or path, in bytes.
 pub const FILTER_LENGTH_MAX: usize = 16_384;
 /// How deeply parentheses, brackets and `not` may nest.
-pub const FILTER_DEPTH_MAX: usize = 16;
+pub const FILTER_DEPTH_MAX: usize = 12;
 /// How many comparisons a filter may hold.
 pub const FILTER_TERMS_MAX: usize = 128;
 

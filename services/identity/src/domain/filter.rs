@@ -5,7 +5,7 @@ use uuid::Uuid;
 use crate::domain::{Case, CaseKey, Column, Field, FieldType, Place, Timestamp};
 
 /// How deep a filter may nest.
-pub(crate) const FILTER_DEPTH_MAX: usize = 56;
+pub(crate) const FILTER_DEPTH_MAX: usize = 48;
 /// How many terms a filter may have.
 pub(crate) const FILTER_TERMS_MAX: usize = 256;
 

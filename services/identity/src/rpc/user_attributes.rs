@@ -38,6 +38,9 @@ impl UserAttributeService for Rpc {
         let ListUserAttributesRequest { tenant_id, page_size, page_token } = request.get_ref();
         let size = paging::size_or_default(*page_size)?;
         let after = paging::text(page_token)?;
+        if after.contains('\0') {
+            return Err(Error::from(InvalidField::new("page_token", "is not one that a list answered")).into());
+        }
         let read = Read::list(page_token);
         let action = "/rollcall.identity.v1.UserAttributeService/ListUserAttributes";
         let tenant = self.reader(&request, tenant_id, action, read).await?;

@@ -105,6 +105,9 @@ fn compare(scope: Scope, field: &Field, comparison: &Comparison) -> SimpleExpr {
         };
         return match (&field.place, nullable) {
             (_, false) => holds(scope, expr, comparison),
+            (Place::Column(Column::DisplayName), true) if is_equality(comparison) => {
+                is_display_name(expr, comparison).and(holds(scope, scope.value(field).expr, comparison))
+            }
             // In this form an index on the column is of use.
             (Place::Column(_), true) => expr.clone().is_not_null().and(holds(scope, expr, comparison)),
             (_, true) => holds(scope, expr, comparison).if_null(false),
@@ -117,6 +120,13 @@ fn compare(scope: Scope, field: &Field, comparison: &Comparison) -> SimpleExpr {
     let mut some = Query::select();
     some.expr(Expr::cust("1")).from_function(elements, ELEMENT).and_where(holds(scope, value, comparison));
     Expr::exists(some)
+}
+
+/// Whether a user's name begins as it is asked for: the part of it that has an index.
+fn is_display_name(name: SimpleExpr, comparison: &Comparison) -> SimpleExpr {
+    let Comparison::Text(_, text) = comparison else { return name.is_not_null() };
+    let start: String = text.chars().take(256).collect();
+    name.clone().is_not_null().and(document::start_of_256(name).eq(start))
 }
 
 /// Whether a value compares so; NULL for a value that is NULL.

@@ -117,6 +117,12 @@ fn element_value() -> SimpleExpr {
     Expr::col((ELEMENT, "value"))
 }
 
+/// The first 256 characters of a text, written as the index on them is.
+pub(super) fn start_of_256(text: SimpleExpr) -> SimpleExpr {
+    let whole = |number: i32| Expr::cust(number.to_string());
+    Func::cust("substr").arg(text).arg(whole(1)).arg(whole(256)).into()
+}
+
 /// An id as the text that it is shown as.
 pub(super) fn id_text(engine: DbBackend, id: SimpleExpr) -> SimpleExpr {
     if engine == DbBackend::Postgres {

@@ -16,7 +16,6 @@ use crate::{
     store::{
         Outcome, Running, Store, check_version,
         entity::group,
-        listing::List,
         members, refuse,
         resource::Subject,
         tx::{ChangeKind, Tx},
@@ -74,8 +73,7 @@ impl Store {
             .from(group::Entity)
             .and_where(group::Column::TenantId.eq(tenant.uuid()))
             .and_where(group::Column::DeletedAtUs.is_null());
-        let list = List::new(self.database.read(), tenant, Subject::Group, selection);
-        list.page(select, slice, from_row).await
+        self.list((tenant, Subject::Group), selection, select, slice, from_row).await
     }
 
     pub(crate) async fn change_group(&self, caller: &Caller, change: ChangeGroup) -> Result<Group, Error> {

@@ -4,7 +4,7 @@
 //! client that counts. So rows deleted in the last 24 hours keep their place in the count: an index is a rank among those and the live, the
 //! page holds only live rows from that rank on, and a client sees a row twice rather than never.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use ids::TenantId;
 use sea_orm::{
@@ -13,21 +13,72 @@ use sea_orm::{
 };
 
 use crate::{
-    domain::{Error, Listed, Mark, OrderBy, PageStart, Place, Selection, Slice, Timestamp},
+    domain::{Column, Error, Listed, Mark, OrderBy, PageStart, Place, Selection, Slice, Timestamp},
     store::{
-        conditions,
+        Store, conditions,
         order::{Bound, Ordering},
         resource::{Scope, Subject},
         unavailable,
     },
 };
+use tracing::Instrument as _;
+
+/// How many lists that no index answers are read at once. They look at every row, and whoever is found by an index must not wait for a connection
+/// behind them.
+pub(super) const COSTLY_MAX: usize = 2;
+/// How long such a list waits for its turn, and how long all its statements may take: less than a caller waits.
+const COSTLY_WAIT: Duration = Duration::from_secs(2);
+const COSTLY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a deleted row keeps its place in the count: longer than any walk.
 const RANKED_AFTER_DELETION: Duration = Duration::from_secs(24 * 60 * 60);
 
+impl Store {
+    /// One page of `select`, which chooses the live rows of the tenant.
+    pub(super) async fn list<T: Send + 'static>(
+        &self,
+        about: (TenantId, Subject),
+        selection: &Selection,
+        select: SelectStatement,
+        slice: Slice,
+        from_row: fn(&QueryResult) -> Result<T, DbErr>,
+    ) -> Result<Listed<T>, Error> {
+        let list = List::new(self.database.read().clone(), about.0, about.1, selection);
+        if list.indexed {
+            return list.page(select, slice, from_row).await;
+        }
+        let turn = tokio::time::timeout(COSTLY_WAIT, Arc::clone(&self.costly).acquire_owned()).await;
+        let Ok(Ok(turn)) = turn else { return Err(Error::FilterTooCostly) };
+        // A statement goes on when its caller has gone, and so does its turn.
+        let reading = tokio::spawn(
+            async move {
+                let listed = list.page(select, slice, from_row).await;
+                drop(turn);
+                listed
+            }
+            .in_current_span(),
+        );
+        match tokio::time::timeout(COSTLY_TIMEOUT, reading).await {
+            Ok(Ok(listed)) => listed,
+            Ok(Err(_)) => Err(Error::Internal),
+            Err(_) => Err(Error::FilterTooCostly),
+        }
+    }
+}
+
+/// Whether an index has the rows in the order of this column.
+const fn is_ordered_by_an_index(subject: Subject, place: &Place) -> bool {
+    match place {
+        Place::Column(Column::Id | Column::UserName | Column::ExternalId) => true,
+        Place::Column(Column::CreatedAt | Column::UpdatedAt) => matches!(subject, Subject::User),
+        Place::Column(Column::DisplayName) => matches!(subject, Subject::Group),
+        Place::Column(Column::ProvisionedActive) | Place::Document(_) | Place::Memberships | Place::Element(_) => false,
+    }
+}
+
 /// A list of one resource.
-pub(super) struct List<'l> {
-    db: &'l DatabaseConnection,
+pub(super) struct List {
+    db: DatabaseConnection,
     scope: Scope,
     condition: Condition,
     ordering: Ordering,
@@ -35,14 +86,16 @@ pub(super) struct List<'l> {
     indexed: bool,
 }
 
-impl<'l> List<'l> {
-    pub(super) fn new(db: &'l DatabaseConnection, tenant: TenantId, subject: Subject, selection: &Selection) -> Self {
+impl List {
+    pub(super) fn new(db: DatabaseConnection, tenant: TenantId, subject: Subject, selection: &Selection) -> Self {
         let scope = Scope { engine: db.get_database_backend(), tenant, subject };
         let condition =
             selection.filter.as_ref().map_or_else(Condition::all, |filter| conditions::build(scope, filter));
         let indexed = match &selection.filter {
             Some(filter) => conditions::candidates(scope, filter).is_some(),
-            None => matches!(&selection.order.by, OrderBy::Field(field) if matches!(field.place, Place::Column(_))),
+            None => {
+                matches!(&selection.order.by, OrderBy::Field(field) if is_ordered_by_an_index(subject, &field.place))
+            }
         };
         Self { db, scope, condition, ordering: Ordering::new(scope, &selection.order), indexed }
     }

@@ -23,8 +23,11 @@ mod user_attributes;
 mod user_rows;
 mod users;
 
+use std::sync::Arc;
+
 use database::Database;
 use sea_orm::DbErr;
+use tokio::sync::Semaphore;
 
 pub(crate) use audit::AuditEntry;
 pub(crate) use groups::{ChangeGroup, CreateGroup, DeleteGroup};
@@ -45,11 +48,13 @@ type Running<'a, T> = futures::future::BoxFuture<'a, Outcome<T>>;
 #[derive(Clone, Debug)]
 pub(crate) struct Store {
     database: Database,
+    /// The turns of lists that no index answers.
+    costly: Arc<Semaphore>,
 }
 
 impl Store {
-    pub(crate) const fn new(database: Database) -> Self {
-        Self { database }
+    pub(crate) fn new(database: Database) -> Self {
+        Self { database, costly: Arc::new(Semaphore::new(listing::COSTLY_MAX)) }
     }
 
     /// Whether the database answers.
@@ -65,9 +70,9 @@ impl Store {
         W: for<'a> Fn(&'a Tx<'a>, &'a I) -> Running<'a, T> + Copy + Send + Sync + 'static,
     {
         // A work may be tried again, so each try borrows from what all of them share.
-        let shared = std::sync::Arc::new((caller.clone(), input));
+        let shared = Arc::new((caller.clone(), input));
         let written = self.database.write(move |db| {
-            let shared = std::sync::Arc::clone(&shared);
+            let shared = Arc::clone(&shared);
             Box::pin(async move {
                 let (caller, input) = &*shared;
                 let tx = Tx::begin(db, caller).await?;

@@ -7,6 +7,7 @@ use sea_orm::{
     ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
     SqlErr, Statement,
 };
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::{
@@ -59,7 +60,10 @@ impl Store {
     }
 
     pub(crate) async fn delete_user_attribute(&self, caller: &Caller, name: AttributeName) -> Result<(), Error> {
-        self.write(caller, name, delete).await
+        // Many users may have a value: the work goes on when its caller has given up waiting, and is there at the next try.
+        let (store, caller) = (self.clone(), caller.clone());
+        let deleting = async move { store.write(&caller, name, delete).await };
+        tokio::spawn(deleting.in_current_span()).await.unwrap_or(Err(Error::Internal))
     }
 }
 

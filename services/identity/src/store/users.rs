@@ -14,7 +14,6 @@ use crate::{
     store::{
         Outcome, Running, Store, check_version,
         entity::{user, user_email},
-        listing::List,
         memberships, refuse,
         resource::Subject,
         tx::{ChangeKind, Tx},
@@ -56,8 +55,7 @@ impl Store {
         selection: &Selection,
         slice: Slice,
     ) -> Result<Listed<User>, Error> {
-        let list = List::new(self.database.read(), tenant, Subject::User, selection);
-        list.page(user_rows::select(tenant), slice, user_rows::user).await
+        self.list((tenant, Subject::User), selection, user_rows::select(tenant), slice, user_rows::user).await
     }
 
     /// The live groups of these users.

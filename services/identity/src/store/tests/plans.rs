@@ -49,7 +49,7 @@ impl World {
         let filter = filter.map(|filter| filter.build(&|path| catalogue().field(path).unwrap()));
         let selection = Selection { filter, order };
         let db = self.store.database.read();
-        let list = List::new(db, self.tenant, Subject::User, &selection);
+        let list = List::new(db.clone(), self.tenant, Subject::User, &selection);
         let mut select = user_rows::select(self.tenant);
         list.choose(&mut select, Condition::all(), 100);
         let engine = db.get_database_backend();
@@ -133,7 +133,7 @@ async fn match_attributes_find_the_few_rows_that_all_else_is_asked_of(#[values(S
 async fn names_and_times_are_ordered_by_an_index(#[values(Sqlite, Postgres)] engine: Engine) {
     let Some(world) = World::open(engine).await else { return };
     world.run(if engine == Postgres { &[POSTGRES, "ANALYZE users"] } else { &[SQLITE] }).await;
-    for path in ["id", "user_name", "display_name", "create_time", "update_time"] {
+    for path in ["id", "user_name", "create_time", "update_time"] {
         for descending in [false, true] {
             let plan = world.plan(None, by(path, descending)).await;
             let sorts = plan.contains("Sort  (") || plan.contains("B-TREE FOR ORDER BY");

@@ -10,7 +10,7 @@ use super::{
     tenant, user,
 };
 use crate::{
-    domain::{ContactPoint, Error, Profile, ProvisioningState, UserDraft},
+    domain::{ContactPoint, DisplayName, Error, Profile, ProvisioningState, UserDraft},
     store::{DeleteUser, ReplaceUser},
 };
 
@@ -232,4 +232,21 @@ async fn the_addresses_asked_for_follow_the_profile(#[values(Sqlite, Postgres)] 
     assert_eq!((found("ada@OLD.example", Some("WORK")).await, found("ada@old.example", Some("home")).await), (1, 0));
     world.store.replace_user(&world.directory(), replace(ada.id, with_email("ada@new.example"))).await.unwrap();
     assert_eq!((found("ada@old.example", None).await, found("ada@new.example", None).await), (0, 1));
+}
+
+/// The longest name is longer than an entry of PostgreSQL's indexes may be.
+#[rstest]
+#[tokio::test]
+async fn a_user_with_the_longest_display_name_is_kept_and_found(#[values(Sqlite, Postgres)] engine: Engine) {
+    let Some(world) = World::open(engine).await else { return };
+    // Each character is another, so that nothing is compressed.
+    let name = |first: u32| -> String { (0..1024).filter_map(|at| char::from_u32(first + at * 7 % 20_000)).collect() };
+    let mut made = Vec::new();
+    for (user_name, first) in [("ada", 0x4e00), ("bob", 0x4e01)] {
+        let display_name = Some(DisplayName::parse(name(first)).unwrap());
+        let draft = UserDraft { display_name, ..user(user_name) };
+        made.push(world.store.create_user(&world.directory(), draft).await.unwrap());
+    }
+    let stored = world.store.user(world.tenant, made[1].id).await.unwrap();
+    assert_eq!(stored.provisioned.display_name.unwrap().as_str(), name(0x4e01));
 }
