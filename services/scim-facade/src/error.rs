@@ -27,6 +27,7 @@ const OFF: &str = "provisioning is off for this tenant: an administrator turns i
 const PAUSED: &str = "provisioning is paused for this tenant: writes are taken again once an administrator resumes it \
                       with `rollcall scim enable`";
 const UNAVAILABLE: &str = "the service cannot answer now; try again later";
+const CONTENDED: &str = "other requests keep changing the resource; try again";
 const INTERNAL: &str = "the service failed; its log says why";
 /// The same for every cause: what a credential lacks is told to nobody (rule R3).
 const UNAUTHENTICATED: &str = "the API key is missing or not valid";
@@ -60,8 +61,8 @@ impl Refusal {
     }
 
     /// Whether the service could not answer, so that the same would be answered to the next request.
-    pub(crate) const fn is_outage(&self) -> bool {
-        self.error.status == 503
+    pub(crate) fn is_outage(&self) -> bool {
+        self.error.status == 503 && self.error.detail != CONTENDED
     }
 
     /// An administrator has paused provisioning, and this is a write.
@@ -76,7 +77,7 @@ impl Refusal {
 
     /// The resource changed again and again while the request was worked on.
     pub(crate) fn contended() -> Self {
-        Self::later("other requests keep changing the resource; try again", Duration::from_secs(1))
+        Self::later(CONTENDED, Duration::from_secs(1))
     }
 
     /// Why identity did not do what was asked of it, for a client that asked about `resource_type`.

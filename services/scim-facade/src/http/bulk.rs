@@ -99,7 +99,7 @@ impl Run {
     async fn all(mut self) -> Result<Outcomes, Refusal> {
         let bulk = Arc::clone(&self.bulk);
         let makers = bulk.makers();
-        let mut errors = 0;
+        let (mut errors, mut gave_up) = (0, None);
         let mut order = bulk.order().into_iter();
         for at in order.by_ref() {
             let Some(operation) = bulk.operations.get(at) else { continue };
@@ -107,6 +107,7 @@ impl Run {
                 Ok(outcome) => outcome,
                 Err(refusal) if refusal.is_outage() => {
                     self.give_up(&refusal, std::iter::once(at).chain(order))?;
+                    gave_up = Some(refusal);
                     break;
                 }
                 Err(refusal) => Outcome::refused(&refusal, self.address(operation)),
@@ -120,7 +121,15 @@ impl Run {
         }
         // What was to be made is not going to be.
         for at in self.incomplete.keys().copied().collect::<Vec<_>>() {
-            self.complete(at).await;
+            match &gave_up {
+                // Nor could it be completed or taken back now.
+                Some(refusal) => {
+                    if let Some(made) = self.outcomes.remove(&at) {
+                        self.outcomes.insert(at, made.in_part(refusal));
+                    }
+                }
+                None => self.complete(at).await,
+            }
         }
         Ok(self.outcomes)
     }
@@ -185,7 +194,10 @@ impl Run {
         let outcome = match self.completed(operation, &made).await {
             Ok(response) => made.completed(&response),
             Err(refusal) => match self.taken_back(operation, &made).await {
-                Ok(()) => Outcome::refused(&refusal, None),
+                Ok(()) => {
+                    Box::pin(self.forget(operation)).await;
+                    Outcome::refused(&refusal, None)
+                }
                 Err(left) => {
                     let status = left.error().status;
                     tracing::warn!(status, "what a bulk request made in part could not be taken back");
@@ -197,19 +209,35 @@ impl Run {
         self.outcomes.insert(at, outcome);
     }
 
+    /// Takes back what this request made with a reference to what is no more.
+    async fn forget(&mut self, operation: &Operation) {
+        let Some(name) = operation.bulk_id.clone() else { return };
+        self.made.remove(&name);
+        let bulk = Arc::clone(&self.bulk);
+        let posts = bulk.makers().into_values().filter(|at| {
+            let refers = bulk.operations.get(*at).is_some_and(|other| other.references().contains(&name));
+            refers && self.outcomes.get(at).is_some_and(|outcome| !outcome.is_error())
+        });
+        for at in posts.collect::<Vec<_>>() {
+            self.incomplete.insert(at, BTreeSet::new());
+            self.complete(at).await;
+        }
+    }
+
     async fn completed(&self, operation: &Operation, made: &Outcome) -> Result<Response, Refusal> {
         let resolution = resolve(operation.body().unwrap_or_default(), &self.made);
         if let Some(name) = resolution.missing.first() {
             return Err(unresolved(name).into());
         }
         let act = self.act(operation)?;
-        let (id, version) = (made.id().unwrap_or_default(), None);
+        // Whoever else has changed it since is not overwritten.
+        let (id, version) = (made.id().unwrap_or_default(), made.version());
         self.perform(Act { method: Method::Put, id, version, data: resolution.value, ..act }).await
     }
 
     async fn taken_back(&self, operation: &Operation, made: &Outcome) -> Result<(), Refusal> {
         let act = self.act(operation)?;
-        let (id, version) = (made.id().unwrap_or_default(), None);
+        let (id, version) = (made.id().unwrap_or_default(), made.version());
         self.perform(Act { method: Method::Delete, id, version, data: None, ..act }).await.map(drop)
     }
 

@@ -246,3 +246,18 @@ async fn r14_an_outage_is_waited_out_once_and_not_for_each_operation() {
     );
     assert!(began.elapsed() < Duration::from_secs(12), "{:?}", began.elapsed());
 }
+
+#[tokio::test]
+async fn a_chain_keeps_no_reference_to_what_was_taken_back() {
+    let service = Service::new().await;
+    service.user("taken").await;
+    let manager =
+        |name: &str, of: &str| json!({"userName": name, ENTERPRISE: {"manager": {"value": format!("bulkId:{of}")}}});
+    let operations = json!([
+        post_user("a", manager("taken", "b")),
+        post_user("b", manager("bob", "c")),
+        post_user("c", manager("eve", "a"))
+    ]);
+    assert_eq!(statuses(&bulk(&service, operations).await), ["409", "409", "409"]);
+    assert_eq!(service.get("/Users?count=0").await.json()["totalResults"], 1);
+}

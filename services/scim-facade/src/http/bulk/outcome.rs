@@ -49,6 +49,11 @@ impl Outcome {
         self.error.is_some()
     }
 
+    /// The version that the operation left.
+    pub(super) fn version(&self) -> Option<String> {
+        self.version.clone()
+    }
+
     /// The id of what was made, which ends its address.
     pub(super) fn id(&self) -> Option<String> {
         self.location.as_deref()?.rsplit('/').next().map(str::to_owned)
