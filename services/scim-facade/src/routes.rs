@@ -67,13 +67,13 @@ pub(crate) fn endpoints() -> impl Iterator<Item = (&'static str, MethodRouter<Fa
 fn offered() -> [(&'static str, MethodRouter<Facade>); 14] {
     [
         ("", get(root::list)),
-        ("/.search", post(root::search)),
+        ("/.search", post(root::list)),
         ("/Bulk", post(bulk::run)),
         ("/Users", get(users::list).post(users::create)),
-        ("/Users/.search", post(users::search)),
+        ("/Users/.search", post(users::list)),
         ("/Users/{id}", get(users::get).put(users::replace).patch(users::patch).delete(users::delete)),
         ("/Groups", get(groups::list).post(groups::create)),
-        ("/Groups/.search", post(groups::search)),
+        ("/Groups/.search", post(groups::list)),
         ("/Groups/{id}", get(groups::get).put(groups::replace).patch(groups::patch).delete(groups::delete)),
         ("/ServiceProviderConfig", get(discovery::service_provider_config)),
         ("/ResourceTypes", get(discovery::resource_types)),

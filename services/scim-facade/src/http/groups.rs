@@ -55,7 +55,7 @@ pub(crate) async fn get(
     Rendering { directory, base, projection }.group(StatusCode::OK, group, Members::Listed).await
 }
 
-pub(crate) async fn list(directory: Directory, base: Base, query: Query) -> Result<Response, Refusal> {
+pub(crate) async fn list(directory: Directory, base: Base, Search(query): Search) -> Result<Response, Refusal> {
     let projection = query.projection(ResourceType::Group)?;
     let Listing { filter, order, slice } = Listing::parse(ResourceType::Group.into(), query.list())?;
     let (page_size, page_token, skip) = (slice.page_size(), slice.page_token(), slice.skip());
@@ -64,11 +64,6 @@ pub(crate) async fn list(directory: Directory, base: Base, query: Query) -> Resu
         directory.list_groups(request).await.map_err(refused)?;
     let answered = Answered { total: total_size, next_page_token };
     Rendering { directory, base, projection }.list(&slice, &answered, Vec::new(), groups).await
-}
-
-/// As [`list`], with the parameters in the body.
-pub(crate) async fn search(directory: Directory, base: Base, Search(query): Search) -> Result<Response, Refusal> {
-    list(directory, base, query).await
 }
 
 pub(crate) async fn replace(

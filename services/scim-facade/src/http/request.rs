@@ -8,7 +8,7 @@ use axum::{
 };
 use bytes::{Bytes, BytesMut};
 use http::{
-    HeaderMap, HeaderValue,
+    HeaderMap, HeaderValue, Method, Uri,
     header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE},
     request::Parts,
 };
@@ -130,6 +130,10 @@ fn too_large() -> Error {
 pub(crate) struct Query(ListQuery);
 
 impl Query {
+    fn from_uri(uri: &Uri) -> Result<Self, Error> {
+        scim_entra::query(uri.query().unwrap_or_default()).map(Self)
+    }
+
     /// Which attributes the answer shall hold.
     pub(crate) fn projection<'s>(&self, definition: impl Into<Definition<'s>>) -> Result<Projection<'s>, Error> {
         let ListQuery { attributes, excluded_attributes, .. } = &self.0;
@@ -147,7 +151,8 @@ impl Query {
     }
 }
 
-/// The same parameters in a body (RFC 7644 section 3.4.3), for clients that keep filters out of logs of addresses.
+/// What to list: the parameters after the `?` of a GET, or those in the body of a `POST /.search` (RFC 7644 section
+/// 3.4.3), for clients that keep filters out of logs of addresses.
 #[derive(Debug)]
 pub(crate) struct Search(pub(crate) Query);
 
@@ -155,6 +160,9 @@ impl FromRequest<Facade> for Search {
     type Rejection = Refusal;
 
     async fn from_request(request: http::Request<Body>, facade: &Facade) -> Result<Self, Refusal> {
+        if request.method() != Method::POST {
+            return Ok(Self(Query::from_uri(request.uri())?));
+        }
         let Json(body) = Json::from_request(request, facade).await?;
         let Value::Object(body) = body else {
             return Err(Error::invalid_syntax("a search request must be a JSON object").into());
@@ -204,7 +212,7 @@ impl FromRequestParts<Facade> for Query {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, _: &Facade) -> Result<Self, Refusal> {
-        Ok(Self(scim_entra::query(parts.uri.query().unwrap_or_default())?))
+        Ok(Self::from_uri(&parts.uri)?)
     }
 }
 

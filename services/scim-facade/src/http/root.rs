@@ -31,7 +31,7 @@ pub(crate) async fn list(
     State(facade): State<Facade>,
     directory: Directory,
     base: Base,
-    query: Query,
+    Search(query): Search,
 ) -> Result<Response, Refusal> {
     if query.list().sort_by.as_deref().is_some_and(|name| !name.trim().is_empty()) {
         let detail = "sortBy is offered at /Users and at /Groups, and not across them";
@@ -49,16 +49,6 @@ pub(crate) async fn list(
     let projection = query.projection(ResourceType::Group)?;
     let rendering = groups::Rendering { directory: directory.clone(), base: base.clone(), projection };
     rendering.list(&slice, &answered, users, groups).await
-}
-
-/// As [`list`], with the parameters in the body.
-pub(crate) async fn search(
-    facade: State<Facade>,
-    directory: Directory,
-    base: Base,
-    Search(query): Search,
-) -> Result<Response, Refusal> {
-    list(facade, directory, base, query).await
 }
 
 /// What is asked of the resources of one type.

@@ -71,7 +71,7 @@ pub(crate) async fn list(
     State(facade): State<Facade>,
     directory: Directory,
     base: Base,
-    query: Query,
+    Search(query): Search,
 ) -> Result<Response, Refusal> {
     let rendering = Rendering::new(&facade, &directory, &base, &query).await?;
     let Listing { filter, order, slice } = Listing::parse(rendering.definition(), query.list())?;
@@ -88,16 +88,6 @@ pub(crate) async fn list(
     let resources = rendering.users(users)?;
     let response = slice.response(&Answered { total: total_size, next_page_token }, resources);
     Ok(answer::json(StatusCode::OK, &Value::Object(response)))
-}
-
-/// As [`list`], with the parameters in the body.
-pub(crate) async fn search(
-    facade: State<Facade>,
-    directory: Directory,
-    base: Base,
-    Search(query): Search,
-) -> Result<Response, Refusal> {
-    list(facade, directory, base, query).await
 }
 
 pub(crate) async fn replace(
