@@ -6,6 +6,7 @@ use proptest::prelude::{BoxedStrategy, Just, Strategy, any, prop_oneof};
 use serde_json::{Map, Number, Value, json};
 
 use crate::filter::{CompareOp, Filter, Literal};
+use crate::patch::{Op, Operation};
 use crate::path::{AttributePath, Path};
 use crate::schema::{
     Attribute, Definition, ENTERPRISE_USER_URN, Kind, Mutability, ResourceType, Schemas, UserAttribute,
@@ -203,6 +204,21 @@ pub fn patch_bodies(resource_type: ResourceType) -> impl Strategy<Value = Value>
             Value::from_iter([("op", Value::from(op))].into_iter().chain(path).chain(value))
         });
     proptest::collection::vec(operation, 0..5).prop_map(|operations| json!({"Operations": operations}))
+}
+
+/// The body of a PATCH that says what the operations say, for reading it again.
+pub fn patch_body_of(operations: &[Operation<'_>]) -> Value {
+    let entry = |operation: &Operation<'_>| {
+        let op = match operation.op {
+            Op::Add => "add",
+            Op::Remove => "remove",
+            Op::Replace => "replace",
+        };
+        let path = operation.path.as_ref().map(|path| ("path", Value::from(path.to_string())));
+        let value = operation.value.clone().map(|value| ("value", value));
+        Value::from_iter([("op", Value::from(op))].into_iter().chain(path).chain(value))
+    };
+    json!({"Operations": operations.iter().map(entry).collect::<Vec<_>>()})
 }
 
 /// The attribute or a part of it; of a complex one, perhaps those of its values that a filter selects.

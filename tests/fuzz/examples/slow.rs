@@ -42,6 +42,12 @@ fn values(attribute: &str, text: impl Fn(usize) -> String) -> String {
     json!({"op": "add", "path": attribute, "value": values}).to_string()
 }
 
+/// One operation without a path, whose value has as many members as a body holds.
+fn addition(member: impl Fn(usize) -> String) -> String {
+    let members = repeated(BODY_BYTES_MAX - 100, usize::MAX, member);
+    format!("{{\"Operations\":[{{\"op\":\"add\",\"value\":{{{members}}}}}]}}")
+}
+
 fn operation(op: &str, path: &str, value: &str) -> String {
     format!("{{\"op\":\"{op}\",\"path\":{},\"value\":{value}}}", Value::from(path))
 }
@@ -216,33 +222,12 @@ fn main() {
         ];
         operations(&all.join(","), |at| operation("replace", names[at % names.len()], &text))
     });
-    clock.user(
-        "unknown names without a path",
-        &format!(
-            "{{\"Operations\":[{{\"op\":\"add\",\"value\":{{{}}}}}]}}",
-            repeated(BODY_BYTES_MAX - 100, usize::MAX, |at| format!("\"{at:05x}\":1"))
-        ),
-    );
-    clock.user(
-        "unknown dotted names without a path",
-        &format!(
-            "{{\"Operations\":[{{\"op\":\"add\",\"value\":{{{}}}}}]}}",
-            repeated(BODY_BYTES_MAX - 100, usize::MAX, |at| format!("\"{at:05x}.a\":1"))
-        ),
-    );
-    clock.user(
-        "operations in the keys of one value",
-        &format!(
-            "{{\"Operations\":[{{\"op\":\"add\",\"value\":{{{}}}}}]}}",
-            repeated(BODY_BYTES_MAX - 100, usize::MAX, |at| format!("\"ims[type eq {at:05x}]\":1"))
-        ),
-    );
+    clock.user("unknown names without a path", &addition(|at| format!("\"{at:05x}\":1")));
+    clock.user("unknown dotted names without a path", &addition(|at| format!("\"{at:05x}.a\":1")));
+    clock.user("operations in the keys of one value", &addition(|at| format!("\"ims[type eq {at:05x}]\":1")));
     clock.user("names in paths that do not parse to the end", &{
         let path = "ims[type eq 1]".to_owned() + &"b[]".repeat(5_400);
-        format!(
-            "{{\"Operations\":[{{\"op\":\"add\",\"value\":{{{}}}}}]}}",
-            repeated(BODY_BYTES_MAX - 100, usize::MAX, |at| format!("\"{path}{at}\":1"))
-        )
+        addition(|at| format!("\"{path}{at}\":1"))
     });
     clock.user(
         "unknown names in paths",

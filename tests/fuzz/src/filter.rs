@@ -1,16 +1,17 @@
 //! A filter that is read, printed and read again is the same; the dialect's rewriting, done twice, is the rewriting done once, and leaves alone
 //! what the engine takes; and a filter for the resources of one type decides as the whole filter does.
 
+use scim::arbitrary::schemas;
 use scim::filter::Restricted;
 use scim::{Definition, Filter, Resource};
 use serde_json::Map;
 
-use crate::{GROUP, SCHEMAS, USER, beyond_limits, group, text, user};
+use crate::{GROUP, USER, beyond_limits, group, text, user};
 
 /// The property.
 pub fn check(input: &[u8]) {
     let Some(text) = text(input) else { return };
-    let both = SCHEMAS.definitions();
+    let both = schemas().definitions();
     for definitions in [&both[..], &[user()], &[group()]] {
         rewriting(definitions, text);
         let Ok(filter) = Filter::parse_over(definitions, text) else { continue };

@@ -9,22 +9,10 @@ pub mod resource;
 
 use std::sync::LazyLock;
 
+use scim::arbitrary::schemas;
 use scim::filter::{FILTER_DEPTH_MAX, FILTER_LENGTH_MAX};
-use scim::schema::{UserAttribute, UserAttributeKind};
-use scim::{Definition, Resource, ResourceType, Schemas};
+use scim::{Definition, Resource, ResourceType};
 use serde_json::{Value, json};
-
-/// The schemas of a tenant that defined an attribute of each kind.
-pub static SCHEMAS: LazyLock<Schemas> = LazyLock::new(|| {
-    let own = [
-        ("hat", UserAttributeKind::String),
-        ("shoeSize", UserAttributeKind::Number),
-        ("remote", UserAttributeKind::Boolean),
-        ("skills", UserAttributeKind::StringList),
-        ("lucky", UserAttributeKind::NumberList),
-    ];
-    Schemas::new(own.map(|(name, kind)| UserAttribute { name: name.to_owned(), kind, description: String::new() }))
-});
 
 /// The user that operations are applied to.
 pub static USER: LazyLock<Resource<'static>> = LazyLock::new(|| {
@@ -47,12 +35,12 @@ pub static GROUP: LazyLock<Resource<'static>> = LazyLock::new(|| {
 
 /// Users of that tenant.
 pub fn user() -> Definition<'static> {
-    SCHEMAS.of(ResourceType::User)
+    schemas().of(ResourceType::User)
 }
 
 /// Groups of that tenant.
 pub fn group() -> Definition<'static> {
-    SCHEMAS.of(ResourceType::Group)
+    schemas().of(ResourceType::Group)
 }
 
 /// The text that bytes are, if they are one.

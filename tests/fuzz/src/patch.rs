@@ -1,9 +1,10 @@
 //! Operations that fail leave the user as it was; those that succeed make a user that is well formed; a group's become changes that can be carried
 //! out. What the dialect made of a body, written as a body again, is understood as the same.
 
+use scim::arbitrary::patch_body_of;
 use scim::patch::{GroupChange, Op, Operation, apply, group_changes};
 use scim::{Definition, MEMBERS_MAX, Resource};
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
 use crate::{USER, group, user};
 
@@ -27,25 +28,9 @@ pub fn check(input: &[u8]) {
 /// Through the dialect, twice.
 fn normalised(definition: Definition<'static>, body: &Value) -> Option<Vec<Operation<'static>>> {
     let (once, _) = scim_entra::patch(definition, body.clone()).ok()?;
-    let again = scim_entra::patch(definition, as_body(&once));
+    let again = scim_entra::patch(definition, patch_body_of(&once));
     assert_eq!(again, Ok((once.clone(), Vec::new())), "normalising twice is normalising once");
     Some(once)
-}
-
-/// A body that says the same.
-fn as_body(operations: &[Operation<'_>]) -> Value {
-    let entry = |operation: &Operation<'_>| {
-        let op = match operation.op {
-            Op::Add => "add",
-            Op::Remove => "remove",
-            Op::Replace => "replace",
-        };
-        let mut entry = Map::from_iter([("op".to_owned(), Value::from(op))]);
-        entry.extend(operation.path.as_ref().map(|path| ("path".to_owned(), Value::from(path.to_string()))));
-        entry.extend(operation.value.clone().map(|value| ("value".to_owned(), value)));
-        Value::Object(entry)
-    };
-    json!({"Operations": operations.iter().map(entry).collect::<Vec<_>>()})
 }
 
 fn of_user(operations: &[Operation<'static>]) {

@@ -1,13 +1,13 @@
 //! Facts and properties of PATCH bodies; most of what is accepted stands in `tests/recorded`.
 
 use proptest::prelude::proptest;
-use scim::patch::{GroupChange, OnMissing, Op, PATCH_OPERATIONS_MAX, apply, group_changes};
+use scim::patch::{GroupChange, OnMissing, PATCH_OPERATIONS_MAX, apply, group_changes};
 use scim::schema::{ENTERPRISE_USER_URN, USER_ATTRIBUTE_URN, UserAttribute, UserAttributeKind};
 use scim::{Resource, ResourceType, Schemas, ScimType};
 use serde_json::{Value, json};
 
-use super::{Operation, patch};
-use scim::arbitrary::{bodies, json_values, patch_bodies, schemas};
+use super::patch;
+use scim::arbitrary::{bodies, json_values, patch_bodies, patch_body_of, schemas};
 
 fn refused(body: Value, scim_type: ScimType) {
     let error = patch(ResourceType::User, body.clone()).expect_err(&body.to_string());
@@ -127,28 +127,13 @@ fn reports_never_hold_the_values_of_filters() {
     assert_eq!(dropped.iter().map(|dropped| dropped.attribute.as_str()).collect::<Vec<_>>(), ["pets"]);
 }
 
-/// A body that says what the operations say.
-fn as_body(operations: &[Operation<'_>]) -> Value {
-    let entry = |operation: &Operation<'_>| {
-        let op = match operation.op {
-            Op::Add => "add",
-            Op::Remove => "remove",
-            Op::Replace => "replace",
-        };
-        let path = operation.path.as_ref().map(|path| ("path".to_owned(), Value::from(path.to_string())));
-        let value = operation.value.clone().map(|value| ("value".to_owned(), value));
-        Value::from_iter([("op".to_owned(), Value::from(op))].into_iter().chain(path).chain(value))
-    };
-    json!({"Operations": operations.iter().map(entry).collect::<Vec<_>>()})
-}
-
 proptest! {
     #[test]
     fn normalising_twice_is_normalising_once(user in patch_bodies(ResourceType::User), group in patch_bodies(ResourceType::Group)) {
         for (resource_type, body) in [(ResourceType::User, user), (ResourceType::Group, group)] {
             let definition = schemas().of(resource_type);
             let Ok((once, _)) = patch(definition, body) else { continue };
-            proptest::prop_assert_eq!(patch(definition, as_body(&once)), Ok((once.clone(), Vec::new())), "{}", as_body(&once));
+            proptest::prop_assert_eq!(patch(definition, patch_body_of(&once)), Ok((once.clone(), Vec::new())), "{}", patch_body_of(&once));
         }
     }
 
