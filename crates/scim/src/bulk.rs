@@ -115,6 +115,17 @@ impl Bulk {
         posts.filter_map(|(at, operation)| Some((operation.bulk_id.as_deref()?, at))).collect()
     }
 
+    /// What makes a resource that refers to others, by the `bulkId` of these: the places of these operations in the request.
+    pub fn referring(&self) -> HashMap<String, Vec<usize>> {
+        let mut referring: HashMap<String, Vec<usize>> = HashMap::new();
+        for (at, operation) in self.operations.iter().enumerate() {
+            if operation.method == Ok(Method::Post) {
+                operation.references().into_iter().for_each(|id| referring.entry(id).or_default().push(at));
+            }
+        }
+        referring
+    }
+
     /// The operations by their places in the request, so ordered that what makes a resource comes before what refers to it, as far as they do not
     /// refer to each other in a circle. What refers to nothing keeps its place.
     pub fn order(&self) -> Vec<usize> {

@@ -58,6 +58,7 @@ pub(crate) async fn run(
         made: HashMap::new(),
         outcomes: BTreeMap::new(),
         incomplete: BTreeMap::new(),
+        referring: bulk.referring(),
     };
     let running = tokio::spawn(run.all().in_current_span());
     let outcomes = running.await.map_err(|_| {
@@ -82,6 +83,8 @@ struct Run {
     outcomes: Outcomes,
     /// What was made without references to something that was not there yet, and their names.
     incomplete: BTreeMap<usize, BTreeSet<String>>,
+    /// What makes a resource that refers to others, by the names of these.
+    referring: HashMap<String, Vec<usize>>,
 }
 
 /// A request that an operation stands for.
@@ -119,16 +122,17 @@ impl Run {
                 break;
             }
         }
-        // What was to be made is not going to be.
-        for at in self.incomplete.keys().copied().collect::<Vec<_>>() {
-            match &gave_up {
-                // Nor could it be completed or taken back now.
-                Some(refusal) => {
-                    if let Some(made) = self.outcomes.remove(&at) {
-                        self.outcomes.insert(at, made.in_part(refusal));
-                    }
-                }
-                None => self.complete(at).await,
+        let Some(refusal) = gave_up else {
+            // What was to be made is not going to be.
+            while let Some(at) = self.incomplete.keys().next().copied() {
+                self.complete(at).await;
+            }
+            return Ok(self.outcomes);
+        };
+        // Nor could it be completed or taken back now.
+        for at in std::mem::take(&mut self.incomplete).into_keys() {
+            if let Some(made) = self.outcomes.remove(&at) {
+                self.outcomes.insert(at, made.in_part(&refusal));
             }
         }
         Ok(self.outcomes)
@@ -177,12 +181,12 @@ impl Run {
 
     /// Completes what waits for nothing any more.
     async fn complete_what_can_be(&mut self, makers: &HashMap<&str, usize>) {
-        let waits = |missing: &BTreeSet<String>| {
-            missing.iter().any(|name| !self.made.contains_key(name) && self.is_to_come(name, makers))
+        let waits = |run: &Self, missing: &BTreeSet<String>| {
+            missing.iter().any(|name| !run.made.contains_key(name) && run.is_to_come(name, makers))
         };
-        let ready = self.incomplete.iter().filter(|(_, missing)| !waits(missing)).map(|(at, _)| *at);
-        for at in ready.collect::<Vec<_>>() {
-            self.complete(at).await;
+        // What is taken back leaves others to look at again.
+        while let Some((at, _)) = self.incomplete.iter().find(|(_, missing)| !waits(self, missing)) {
+            self.complete(*at).await;
         }
     }
 
@@ -191,36 +195,36 @@ impl Run {
         self.incomplete.remove(&at);
         let bulk = Arc::clone(&self.bulk);
         let Some((operation, made)) = bulk.operations.get(at).zip(self.outcomes.remove(&at)) else { return };
-        let outcome = match self.completed(operation, &made).await {
-            Ok(response) => made.completed(&response),
-            Err(refusal) => match self.taken_back(operation, &made).await {
-                Ok(()) => {
-                    Box::pin(self.forget(operation)).await;
-                    Outcome::refused(&refusal, None)
-                }
-                Err(left) => {
-                    let status = left.error().status;
-                    tracing::warn!(status, "what a bulk request made in part could not be taken back");
-                    // It is there: a client that is told where does not make it again.
-                    made.in_part(&refusal)
-                }
-            },
+        let refusal = match self.completed(operation, &made).await {
+            Ok(response) => {
+                self.outcomes.insert(at, made.completed(&response));
+                return;
+            }
+            Err(refusal) => refusal,
         };
-        self.outcomes.insert(at, outcome);
+        match self.taken_back(operation, &made).await {
+            Ok(()) => {
+                self.outcomes.insert(at, Outcome::refused(&refusal, None));
+                self.forget(operation);
+            }
+            Err(left) => {
+                let status = left.error().status;
+                tracing::warn!(status, "what a bulk request made in part could not be taken back");
+                // It is there: a client that is told where does not make it again.
+                self.outcomes.insert(at, made.in_part(&refusal));
+            }
+        }
     }
 
-    /// Takes back what this request made with a reference to what is no more.
-    async fn forget(&mut self, operation: &Operation) {
-        let Some(name) = operation.bulk_id.clone() else { return };
-        self.made.remove(&name);
-        let bulk = Arc::clone(&self.bulk);
-        let posts = bulk.makers().into_values().filter(|at| {
-            let refers = bulk.operations.get(*at).is_some_and(|other| other.references().contains(&name));
-            refers && self.outcomes.get(at).is_some_and(|outcome| !outcome.is_error())
-        });
-        for at in posts.collect::<Vec<_>>() {
-            self.incomplete.insert(at, BTreeSet::new());
-            self.complete(at).await;
+    /// What this request made with a reference to what is no more cannot be whole either. It is taken back in its turn
+    /// and not from here: a request may hold a chain as long as itself.
+    fn forget(&mut self, operation: &Operation) {
+        let Some(name) = &operation.bulk_id else { return };
+        self.made.remove(name);
+        for at in self.referring.get(name).into_iter().flatten() {
+            if self.outcomes.get(at).is_some_and(|outcome| !outcome.is_error()) {
+                self.incomplete.insert(*at, BTreeSet::new());
+            }
         }
     }
 

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use scim::bulk::BULK_OPERATIONS_MAX;
+
 use super::{
     harness::{BASE, Service},
     identity::Fault,
@@ -260,4 +262,20 @@ async fn a_chain_keeps_no_reference_to_what_was_taken_back() {
     ]);
     assert_eq!(statuses(&bulk(&service, operations).await), ["409", "409", "409"]);
     assert_eq!(service.get("/Users?count=0").await.json()["totalResults"], 1);
+}
+
+#[tokio::test]
+async fn a_chain_as_long_as_a_request_may_hold_is_taken_back() {
+    let service = Service::new().await;
+    // Each refers to the one before it, the first to the last: which of them is made in part is the second, and what it waits for fails.
+    let user = |at: usize| {
+        let before = if at == 0 { BULK_OPERATIONS_MAX } else { at } - 1;
+        let name = if at == 0 { String::new() } else { format!("user{at}") };
+        let manager = json!({"value": format!("bulkId:{before}")});
+        post_user(&at.to_string(), json!({"userName": name, ENTERPRISE: {"manager": manager}}))
+    };
+    let results = bulk(&service, (0..BULK_OPERATIONS_MAX).map(user).collect()).await;
+    assert_eq!(statuses(&results[..2]), ["400", "409"]);
+    assert!(results.iter().skip(1).all(|result| result["status"] == "409"));
+    assert_eq!(service.get("/Users?count=0").await.json()["totalResults"], 0);
 }
