@@ -16,6 +16,7 @@ use scim::{
     schema::{Kind, UserAttribute, UserAttributeKind},
 };
 use serde_json::{Map, Value, json};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::harness::{
     Deployment::{self, ServePostgres, UpPostgres, UpSqlite},
@@ -236,9 +237,12 @@ fn sort_value<'r>(resource: &'r Map<String, Value>, path: &AttributePath<'_>) ->
 
 fn compared(path: &AttributePath<'_>, one: &Value, other: &Value) -> Ordering {
     match (one, other) {
-        (Value::String(one), Value::String(other)) if path.leaf().case_exact || path.leaf().kind == Kind::DateTime => {
-            one.cmp(other)
+        // Not as text: a fraction of a second is written without its last zeros.
+        (Value::String(one), Value::String(other)) if path.leaf().kind == Kind::DateTime => {
+            let time = |text: &str| OffsetDateTime::parse(text, &Rfc3339).unwrap();
+            time(one).cmp(&time(other))
         }
+        (Value::String(one), Value::String(other)) if path.leaf().case_exact => one.cmp(other),
         (Value::String(one), Value::String(other)) => CaseKey::of(one).as_str().cmp(CaseKey::of(other).as_str()),
         (Value::Number(one), Value::Number(other)) => one.as_f64().partial_cmp(&other.as_f64()).unwrap(),
         (one, other) => one.as_bool().cmp(&other.as_bool()),
