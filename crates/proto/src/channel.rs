@@ -13,6 +13,8 @@ use tonic::{
 };
 use tower::{BoxError, Service, ServiceExt, util::BoxCloneSyncService};
 
+use crate::Peer;
+
 /// The longest that a call may take to its response headers, over TCP and in one process alike.
 pub const DEADLINE: Duration = Duration::from_secs(10);
 
@@ -43,12 +45,13 @@ impl Channel {
         Ok(Self::new(channel))
     }
 
-    /// Calls `routes` in this process. Extensions of the request are dropped on the way in, as a wire would drop them.
+    /// Calls `routes` in this process, as whoever `caller` is. Extensions of the request are dropped on the way in, as a wire would drop them.
     #[must_use]
-    pub fn in_process(routes: tonic::service::Routes) -> Self {
-        Self::new(routes.map_request(|request: Request<Body>| {
+    pub fn in_process(routes: tonic::service::Routes, caller: Peer) -> Self {
+        Self::new(routes.map_request(move |request: Request<Body>| {
             let (mut parts, body) = request.into_parts();
             parts.extensions = http::Extensions::new();
+            parts.extensions.insert(caller);
             Request::from_parts(parts, body)
         }))
     }

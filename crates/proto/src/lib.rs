@@ -1,8 +1,11 @@
-//! The wire: code generated from `proto/`, its descriptor set, and the one kind of channel that every client uses. No logic.
+//! The wire: code generated from `proto/`, its descriptor set, the one kind of channel that every client uses, and who is at its other end.
+//! No logic.
 
 pub mod channel;
+pub mod peer;
 
 pub use channel::Channel;
+pub use peer::{Peer, Service};
 
 /// Every message and service, encoded as a `google.protobuf.FileDescriptorSet`, for reflection and for tests that walk them.
 pub const DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptor_set.bin"));
