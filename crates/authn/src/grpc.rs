@@ -1,7 +1,6 @@
 //! Authentication and scopes in front of a gRPC service, in one place for all its methods.
 
 use std::{
-    collections::HashMap,
     fmt, mem,
     pin::Pin,
     sync::Arc,
@@ -9,66 +8,91 @@ use std::{
 };
 
 use ::http::{Request, Response, header::AUTHORIZATION};
+use proto::Peer;
 use secrecy::ExposeSecret;
 use tonic::{Code, Status, body::Body, metadata::MetadataValue, server::NamedService};
 use tonic_types::{ErrorDetails, StatusExt};
 use tower::Service;
 
-use crate::{Authenticator, Error, Principal, Scope};
+use crate::{
+    Authenticator, Error, Principal, Scope,
+    access::{self, Row},
+};
 
-/// Who may call a method.
+/// Where calls come in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
-    /// Anyone, without a credential.
+pub enum Listener {
+    /// Where everybody calls, with a credential.
     Public,
-    /// A caller that has one of these scopes, itself or implied.
-    AnyOf(&'static [Scope]),
+    /// Where Rollcall's services call each other.
+    Internal(Callers),
 }
 
-/// Who may call which method. A method without a row is refused.
-#[derive(Clone, Debug, Default)]
-pub struct AccessTable(HashMap<&'static str, Access>);
-
-impl AccessTable {
-    /// The table with these rows: the method's full path, as in `/rollcall.identity.v1.UserService/GetUser`, and who
-    /// may call it.
-    #[must_use]
-    pub fn new(rows: impl IntoIterator<Item = (&'static str, Access)>) -> Self {
-        Self(rows.into_iter().collect())
-    }
-
-    /// The row of a method, for tests that walk a service's methods.
-    #[must_use]
-    pub fn get(&self, path: &str) -> Option<Access> {
-        self.0.get(path).copied()
-    }
+/// What an internal listener knows of its callers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Callers {
+    /// Which service each is, by its certificate or because it runs in the same process ([`Peer`]).
+    Known,
+    /// Nothing: the listener speaks plaintext, and who reaches it is for the network to decide.
+    Unknown,
 }
 
-/// Puts authentication in front of a service: `Layer::new(authenticator, table).layer(UserServiceServer::new(users))`.
-/// To stand on the server's side of every channel, in-process ones included.
+/// Puts the check of callers in front of a service: `Layer::public(authenticator).layer(UserServiceServer::new(users))`. To stand on the
+/// server's side of every channel, in-process ones included. Who may call what stands in [`access::ROWS`].
 #[derive(Clone, Debug)]
 pub struct Layer {
-    authenticator: Authenticator,
-    table: Arc<AccessTable>,
+    listener: Listener,
+    /// None where no method asks for a credential.
+    authenticator: Option<Authenticator>,
 }
 
 impl Layer {
-    /// A layer that lets in whom `table` names.
+    /// A layer that lets clients in.
     #[must_use]
-    pub fn new(authenticator: Authenticator, table: AccessTable) -> Self {
-        Self { authenticator, table: Arc::new(table) }
+    pub const fn public(authenticator: Authenticator) -> Self {
+        Self { listener: Listener::Public, authenticator: Some(authenticator) }
     }
 
-    /// Lets `request` in, with its principal in its extensions, or says why not.
+    /// A layer that lets services in which call on behalf of somebody.
+    #[must_use]
+    pub const fn internal(callers: Callers, authenticator: Authenticator) -> Self {
+        Self { listener: Listener::Internal(callers), authenticator: Some(authenticator) }
+    }
+
+    /// A layer that lets services in which call on their own behalf: a method that asks for a credential is refused.
+    #[must_use]
+    pub const fn services_alone(callers: Callers) -> Self {
+        Self { listener: Listener::Internal(callers), authenticator: None }
+    }
+
+    /// Lets `request` in, with its principal in its extensions if it has one, or says why not.
     async fn admit(&self, request: &mut Request<Body>) -> Result<(), Status> {
         let path = request.uri().path();
-        let Some(access) = self.table.get(path) else {
+        let Some(row) = access::row(path) else {
             tracing::error!(rpc.method = path, "a method has no row in the access table");
-            return Err(Status::permission_denied("nobody may call this method"));
+            return Err(nobody());
         };
-        let Access::AnyOf(scopes) = access else { return Ok(()) };
+        let scopes = match self.listener {
+            Listener::Public if row.scopes.is_empty() => return Err(nobody()),
+            Listener::Public => row.scopes,
+            Listener::Internal(callers) => {
+                check_service(row, callers, request.extensions().get())?;
+                row.on_behalf_of
+            }
+        };
+        if scopes.is_empty() { Ok(()) } else { self.authenticate(request, scopes).await }
+    }
+
+    async fn authenticate(&self, request: &mut Request<Body>, scopes: &'static [Scope]) -> Result<(), Status> {
+        let Some(authenticator) = &self.authenticator else {
+            tracing::error!(
+                rpc.method = request.uri().path(),
+                "a method that asks for a credential stands where none is checked"
+            );
+            return Err(nobody());
+        };
         let bearer = crate::http::bearer(request.headers()).map_err(status)?;
-        let principal = self.authenticator.authenticate(&bearer).await.map_err(status)?;
+        let principal = authenticator.authenticate(&bearer).await.map_err(status)?;
         if !scopes.iter().any(|scope| principal.scopes.allows(*scope)) {
             return Err(denied(scopes));
         }
@@ -79,6 +103,15 @@ impl Layer {
         request.extensions_mut().insert(principal);
         Ok(())
     }
+}
+
+/// Whether this row lets the caller's service in (rule R7).
+fn check_service(row: &Row, callers: Callers, peer: Option<&Peer>) -> Result<(), Status> {
+    let allowed = match callers {
+        Callers::Known => peer.and_then(|peer| peer.service).is_some_and(|service| row.services.contains(&service)),
+        Callers::Unknown => !row.services.is_empty(),
+    };
+    if allowed { Ok(()) } else { Err(nobody()) }
 }
 
 impl<S> tower::Layer<S> for Layer {
@@ -168,6 +201,11 @@ fn status(error: Error) -> Status {
             ErrorDetails::with_retry_info(Some(retry_after)),
         ),
     }
+}
+
+/// The same for a method that is not there, one that is not for this listener and one that is not for this service.
+fn nobody() -> Status {
+    Status::permission_denied("this method is not for its caller here")
 }
 
 fn denied(scopes: &[Scope]) -> Status {

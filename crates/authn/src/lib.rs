@@ -4,6 +4,7 @@
 //! token is verified by the published signing keys and honoured only while the list of revocations is known to be
 //! current (`rules.md` R1). Nothing here says why a credential was refused.
 
+pub mod access;
 mod authenticator;
 mod exchange;
 pub mod grpc;

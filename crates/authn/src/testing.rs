@@ -18,7 +18,7 @@ use futures::stream::{self, BoxStream, StreamExt};
 use ids::{ApiKeyId, TenantId};
 use jsonwebtoken::{DecodingKey, EncodingKey};
 use proto::{
-    Channel,
+    Channel, Peer,
     api_keys::v1::{
         ExchangeApiKeyRequest, ExchangeApiKeyResponse, GetJwksRequest, GetRevocationHeadRequest,
         GetRevocationHeadResponse, Jwk, Jwks, Revocation, WatchRevocationsRequest, WatchRevocationsResponse,
@@ -75,8 +75,6 @@ struct State {
     exchanges: AtomicU64,
     head_calls: AtomicU64,
     jwks_calls: AtomicU64,
-    /// Whether a principal came with the last call for the keys.
-    principal: Mutex<Option<String>>,
 }
 
 impl Fake {
@@ -91,12 +89,11 @@ impl Fake {
             exchanges: AtomicU64::new(0),
             head_calls: AtomicU64::new(0),
             jwks_calls: AtomicU64::new(0),
-            principal: Mutex::default(),
         }))
     }
 
     pub(crate) fn channel(&self) -> Channel {
-        Channel::in_process(Routes::new(self.server()))
+        Channel::in_process(Routes::new(self.server()), Peer::default())
     }
 
     pub(crate) fn server(&self) -> CredentialServiceServer<Self> {
@@ -159,10 +156,6 @@ impl Fake {
         self.0.jwks_calls.load(Ordering::SeqCst)
     }
 
-    pub(crate) fn principal(&self) -> Option<String> {
-        self.0.principal.lock().unwrap().clone()
-    }
-
     /// A token for `key`, as an exchange answers it.
     pub(crate) fn token(&self, key: &KeyText) -> Option<SecretString> {
         let (tenant, id, scopes) = *self.0.keys.lock().unwrap().get(key.expose())?;
@@ -208,8 +201,7 @@ impl CredentialService for Fake {
         Ok(Response::new(ExchangeApiKeyResponse { token: token.expose_secret().to_owned(), expire_time: None }))
     }
 
-    async fn get_jwks(&self, request: Request<GetJwksRequest>) -> Result<Response<Jwks>, Status> {
-        *self.0.principal.lock().unwrap() = crate::grpc::principal(&request).ok().map(|principal| principal.actor());
+    async fn get_jwks(&self, _: Request<GetJwksRequest>) -> Result<Response<Jwks>, Status> {
         self.called(&self.0.jwks_calls)?;
         let jwk = |pair: &KeyPair| Jwk {
             kid: pair.kid.clone(),

@@ -104,7 +104,8 @@ mod tests {
     async fn reflection_lists_what_is_served() {
         let mut builder = RoutesBuilder::default();
         add_services(&mut builder, &["rollcall.identity.v1.UserService"]).await.unwrap();
-        let mut client = ServerReflectionClient::new(proto::Channel::in_process(builder.routes()));
+        let mut client =
+            ServerReflectionClient::new(proto::Channel::in_process(builder.routes(), proto::Peer::default()));
         let list = ServerReflectionRequest {
             message_request: Some(MessageRequest::ListServices(String::new())),
             ..ServerReflectionRequest::default()
@@ -122,7 +123,7 @@ mod tests {
     async fn grpc_health_says_not_serving_until_ready() {
         let mut builder = RoutesBuilder::default();
         let reporter = add_services(&mut builder, &["rollcall.identity.v1.UserService"]).await.unwrap();
-        let mut client = HealthClient::new(proto::Channel::in_process(builder.routes()));
+        let mut client = HealthClient::new(proto::Channel::in_process(builder.routes(), proto::Peer::default()));
         let unready = client.check(HealthCheckRequest::default()).await.unwrap().into_inner();
         assert_eq!(unready.status(), health_check_response::ServingStatus::NotServing);
 

@@ -19,7 +19,7 @@ mod tests;
 
 use std::{error::Error as StdError, sync::Arc};
 
-use authn::{Authenticator, KeyText, Scope, key::Kind};
+use authn::{Authenticator, KeyText, Scope, grpc::Callers, key::Kind};
 use database::Location;
 use ids::TenantId;
 use tonic::service::{Routes, RoutesBuilder};
@@ -98,11 +98,10 @@ impl ApiKeys {
         routes.add_service(rpc::api_key_service(self.clone(), authenticator.clone()));
     }
 
-    /// The `CredentialService`, which asks nobody who he is: for this process, or a listener that only Rollcall's
-    /// services reach.
+    /// The `CredentialService`, for Rollcall's services alone.
     #[must_use]
-    pub fn internal_routes(&self) -> Routes {
-        Routes::new(rpc::credential_service(self.clone()))
+    pub fn internal_routes(&self, callers: Callers) -> Routes {
+        Routes::new(rpc::credential_service(self.clone(), callers))
     }
 
     /// Stores the hash of an operator credential, unless it is stored already. A revoked one stays revoked.

@@ -2,11 +2,11 @@
 
 use std::{future::Future, time::Duration};
 
-use authn::{Authenticator, KeyText, key::Kind};
+use authn::{Authenticator, KeyText, grpc::Callers, key::Kind};
 use database::testing::{Engine, TestDatabase};
 use ids::{ApiKeyId, TenantId};
 use proto::{
-    Channel,
+    Channel, Peer, Service,
     api_keys::v1::{
         ApiKey, CreateApiKeyRequest, ExchangeApiKeyRequest, api_key_service_client::ApiKeyServiceClient,
         credential_service_client::CredentialServiceClient,
@@ -44,14 +44,15 @@ impl World {
 
     pub(crate) async fn replica(&self) -> Replica {
         let api_keys = ApiKeys::open(self.config()).await.unwrap();
-        let internal = Channel::in_process(api_keys.internal_routes());
+        let facade = Peer { service: Some(Service::Scim), ..Peer::default() };
+        let internal = Channel::in_process(api_keys.internal_routes(Callers::Known), facade);
         let authenticator = Authenticator::new(internal.clone());
         authenticator.ready().await;
         let operator = KeyText::mint(Kind::Operator, ApiKeyId::generate()).unwrap();
         api_keys.install_operator(&operator).await.unwrap();
         let mut routes = RoutesBuilder::default();
         api_keys.add_services(&mut routes, &authenticator);
-        let public = Channel::in_process(routes.routes());
+        let public = Channel::in_process(routes.routes(), Peer::default());
         Replica { api_keys, authenticator, operator, internal, public }
     }
 }

@@ -5,7 +5,7 @@ mod domain;
 mod rpc;
 mod store;
 
-use authn::Authenticator;
+use authn::{Authenticator, grpc::Callers};
 use database::{Database, Location, MigrateError};
 use tonic::service::RoutesBuilder;
 
@@ -82,8 +82,8 @@ impl Identity {
     }
 
     /// Adds what the SCIM façade calls on behalf of directories: to be served in the same process, or on a listener that only façades reach.
-    pub fn add_internal_services(&self, routes: &mut RoutesBuilder, authenticator: &Authenticator) {
-        Rpc::new(self.store.clone(), Listener::Internal).add_services(routes, authenticator);
+    pub fn add_internal_services(&self, routes: &mut RoutesBuilder, authenticator: &Authenticator, callers: Callers) {
+        Rpc::new(self.store.clone(), Listener::Internal(callers)).add_services(routes, authenticator);
     }
 
     /// Makes the tenant `name` unless there is one.

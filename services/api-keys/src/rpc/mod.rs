@@ -1,6 +1,5 @@
 //! The services of the proto, in terms of the domain.
 
-mod access;
 mod api_keys;
 mod convert;
 mod credentials;
@@ -8,7 +7,7 @@ mod status;
 
 use authn::{
     Authenticator,
-    grpc::{Authenticated, Layer},
+    grpc::{Authenticated, Callers, Layer},
 };
 use proto::api_keys::v1::{
     api_key_service_server::ApiKeyServiceServer, credential_service_server::CredentialServiceServer,
@@ -16,8 +15,6 @@ use proto::api_keys::v1::{
 use tower::Layer as _;
 
 use crate::ApiKeys;
-#[cfg(test)]
-pub(crate) use access::access_table;
 use api_keys::ApiKeyRpc;
 use credentials::CredentialRpc;
 
@@ -26,10 +23,13 @@ pub(crate) fn api_key_service(
     api_keys: ApiKeys,
     authenticator: Authenticator,
 ) -> Authenticated<ApiKeyServiceServer<ApiKeyRpc>> {
-    Layer::new(authenticator, access::access_table()).layer(ApiKeyServiceServer::new(ApiKeyRpc(api_keys)))
+    Layer::public(authenticator).layer(ApiKeyServiceServer::new(ApiKeyRpc(api_keys)))
 }
 
-/// The internal service, which asks nobody who he is.
-pub(crate) fn credential_service(api_keys: ApiKeys) -> CredentialServiceServer<CredentialRpc> {
-    CredentialServiceServer::new(CredentialRpc(api_keys))
+/// The internal service, for Rollcall's services alone.
+pub(crate) fn credential_service(
+    api_keys: ApiKeys,
+    callers: Callers,
+) -> Authenticated<CredentialServiceServer<CredentialRpc>> {
+    Layer::services_alone(callers).layer(CredentialServiceServer::new(CredentialRpc(api_keys)))
 }

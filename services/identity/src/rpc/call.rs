@@ -6,7 +6,7 @@ use tonic::{Request, Status};
 
 use crate::{
     domain::{Caller, Error, InvalidField, ProvisioningState},
-    rpc::{Rpc, access::Listener},
+    rpc::{Listener, Rpc},
 };
 
 impl Rpc {
@@ -48,7 +48,7 @@ impl Rpc {
             actor: principal.actor(),
             action: action.trim_start_matches('/'),
             // Whatever else a key may do: what the façade does with it is a directory's traffic, and what comes in elsewhere is not.
-            provisioning: self.listener == Listener::Internal,
+            provisioning: matches!(self.listener, Listener::Internal(_)),
             operator: principal.is_operator(),
         })
     }

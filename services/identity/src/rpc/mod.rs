@@ -1,6 +1,5 @@
 //! gRPC: from the wire to the domain, and back.
 
-mod access;
 mod audit;
 mod call;
 mod filters;
@@ -13,7 +12,10 @@ mod tenants;
 mod user_attributes;
 mod users;
 
-use authn::{Authenticator, grpc::Layer};
+use authn::{
+    Authenticator,
+    grpc::{Callers, Layer},
+};
 use proto::identity::v1::{
     audit_service_server::AuditServiceServer, group_service_server::GroupServiceServer,
     role_service_server::RoleServiceServer, tenant_service_server::TenantServiceServer,
@@ -21,8 +23,6 @@ use proto::identity::v1::{
 };
 use tonic::service::RoutesBuilder;
 use tower::Layer as _;
-
-pub(crate) use access::Listener;
 
 use crate::store::Store;
 
@@ -38,6 +38,15 @@ pub(crate) struct Rpc {
     listener: Listener,
 }
 
+/// Where a call came in (rule R2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Listener {
+    /// Where everybody calls. A directory's key opens nothing here.
+    Public,
+    /// Where the SCIM façade alone calls, on behalf of directories.
+    Internal(Callers),
+}
+
 impl Rpc {
     pub(crate) const fn new(store: Store, listener: Listener) -> Self {
         Self { store, listener }
@@ -45,7 +54,10 @@ impl Rpc {
 
     /// Adds every service, each behind the check of its callers.
     pub(crate) fn add_services(&self, routes: &mut RoutesBuilder, authenticator: &Authenticator) {
-        let guard = Layer::new(authenticator.clone(), access::table(self.listener));
+        let guard = match self.listener {
+            Listener::Public => Layer::public(authenticator.clone()),
+            Listener::Internal(callers) => Layer::internal(callers, authenticator.clone()),
+        };
         macro_rules! add {
             ($($server:ident),*) => {$(
                 let server = $server::new(self.clone())

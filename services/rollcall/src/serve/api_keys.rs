@@ -4,9 +4,9 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use ::api_keys::{ApiKeys, Config, Migrate};
 use anyhow::Context;
-use authn::{Authenticator, KeyText};
+use authn::{Authenticator, KeyText, grpc::Callers};
 use bootstrap::{Shutdown, grpc::observed, health, settings::Logging};
-use proto::Channel;
+use proto::{Channel, Peer, Service};
 use secrecy::{ExposeSecret, SecretString};
 use telemetry::propagation::ClientLayer;
 use tonic::service::RoutesBuilder;
@@ -53,7 +53,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let Some(api_keys) = shutdown.unless_requested(open(&args)).await else { return Ok(()) };
     let api_keys = api_keys?;
 
-    let credentials = Channel::in_process(observed(api_keys.internal_routes())).layered(ClientLayer);
+    let own = Peer { service: Some(Service::ApiKeys), ..Peer::default() };
+    let credentials = Channel::in_process(observed(api_keys.internal_routes(Callers::Known)), own).layered(ClientLayer);
     let authenticator = Authenticator::new(credentials);
     let ready = {
         let (api_keys, authenticator) = (api_keys.clone(), authenticator.clone());
@@ -65,7 +66,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let mut public_routes = RoutesBuilder::default();
     api_keys.add_services(&mut public_routes, &authenticator);
     let public_health = health::add_services(&mut public_routes, API_KEYS).await?;
-    let mut internal_routes = RoutesBuilder::from(api_keys.internal_routes());
+    let mut internal_routes = RoutesBuilder::from(api_keys.internal_routes(Callers::Unknown));
     let internal_health = health::add_services(&mut internal_routes, CREDENTIALS).await?;
 
     let mut servers = Servers::new(shutdown.clone());

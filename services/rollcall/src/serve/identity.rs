@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use ::identity::{Config, Identity, Schema};
 use anyhow::Context;
-use authn::Authenticator;
+use authn::{Authenticator, grpc::Callers};
 use bootstrap::{Shutdown, health, settings::Logging};
 use http::Uri;
 use secrecy::SecretString;
@@ -55,7 +55,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     identity.add_services(&mut routes, &authenticator);
     let reporter = health::add_services(&mut routes, IDENTITY).await?;
     let mut internal_routes = RoutesBuilder::default();
-    identity.add_internal_services(&mut internal_routes, &authenticator);
+    identity.add_internal_services(&mut internal_routes, &authenticator, Callers::Unknown);
     let internal_reporter = health::add_services(&mut internal_routes, DIRECTORIES).await?;
     let ready = move || {
         let (identity, authenticator) = (identity.clone(), authenticator.clone());

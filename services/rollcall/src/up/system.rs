@@ -2,11 +2,11 @@
 
 use anyhow::Context;
 use api_keys::ApiKeys;
-use authn::Authenticator;
+use authn::{Authenticator, grpc::Callers};
 use axum::Router;
 use bootstrap::{Shutdown, grpc::observed, health};
 use identity::Identity;
-use proto::Channel;
+use proto::{Channel, Peer, Service};
 use telemetry::propagation::ClientLayer;
 use tonic::service::{Routes, RoutesBuilder};
 use tonic_health::server::HealthReporter;
@@ -18,6 +18,9 @@ use crate::{
 
 /// The tenant of a machine that serves one customer.
 const TENANT: &str = "default";
+
+/// The façade of this process, which checks the callers of the others too.
+const FACADE: Peer = Peer { address: None, service: Some(Service::Scim) };
 
 /// All services, open and wired.
 pub(crate) struct System {
@@ -47,13 +50,13 @@ impl System {
         api_keys.install_operator(&operator).await?;
         identity.ensure_tenant(TENANT).await?;
 
-        let credentials = Channel::in_process(observed(api_keys.internal_routes())).layered(ClientLayer);
+        let credentials = channel(&api_keys.internal_routes(Callers::Known), FACADE);
         let authenticator = Authenticator::new(credentials);
         let mut routes = RoutesBuilder::default();
         api_keys.add_services(&mut routes, &authenticator);
         identity.add_services(&mut routes, &authenticator);
         let mut directories = RoutesBuilder::default();
-        identity.add_internal_services(&mut directories, &authenticator);
+        identity.add_internal_services(&mut directories, &authenticator, Callers::Known);
         let names: Vec<_> = crate::serve::API_KEYS.iter().chain(crate::serve::IDENTITY).copied().collect();
         let reporter = health::add_services(&mut routes, &names).await?;
         Ok(Self {
@@ -74,7 +77,7 @@ impl System {
     /// Everything that is served over HTTP.
     pub(crate) fn http(&self, config: scim_facade::Config, shutdown: Shutdown) -> Router {
         let ready = self.readiness();
-        scim_facade::router(config, self.authenticator.clone(), channel(&self.directories))
+        scim_facade::router(config, self.authenticator.clone(), channel(&self.directories, FACADE))
             .merge(health::routes(ready, shutdown))
     }
 
@@ -93,7 +96,7 @@ impl System {
         let key = data.operator_key()?;
         let bearer = Bearer::try_from(secrecy::SecretString::from(key.expose()))
             .context("the operator credential is unusable")?;
-        Ok(Session::within(channel(&self.grpc), bearer, TENANT))
+        Ok(Session::within(channel(&self.grpc, Peer::default()), bearer, TENANT))
     }
 
     fn readiness(
@@ -110,8 +113,8 @@ impl System {
     }
 }
 
-fn channel(routes: &Routes) -> Channel {
-    Channel::in_process(observed(routes.clone())).layered(ClientLayer)
+fn channel(routes: &Routes, caller: Peer) -> Channel {
+    Channel::in_process(observed(routes.clone()), caller).layered(ClientLayer)
 }
 
 /// An error that only a look at the data directory explains.

@@ -56,7 +56,7 @@ impl Credentials {
     }
 
     pub(super) fn channel(&self) -> Channel {
-        Channel::in_process(Routes::new(CredentialServiceServer::new(self.clone())))
+        Channel::in_process(Routes::new(CredentialServiceServer::new(self.clone())), proto::Peer::default())
     }
 }
 

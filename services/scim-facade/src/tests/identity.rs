@@ -67,7 +67,7 @@ impl Identity {
             .add_service(GroupServiceServer::new(self.clone()))
             .add_service(TenantServiceServer::new(self.clone()))
             .add_service(UserAttributeServiceServer::new(self.clone()));
-        Channel::in_process(routes.routes())
+        Channel::in_process(routes.routes(), proto::Peer::default())
     }
 
     pub(super) fn directory(&self) -> MutexGuard<'_, Directory> {

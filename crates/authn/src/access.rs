@@ -1,0 +1,141 @@
+//! Who may call what: one row for each RPC of Rollcall, as data (rules R2, R6 and R7). A method without a row is refused.
+
+use proto::Service;
+
+use crate::Scope;
+
+/// Who may call one method, and where.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// The full path, as in `/rollcall.identity.v1.UserService/GetUser`.
+    pub method: &'static str,
+    /// At a public listener: a caller that has one of these scopes, itself or implied. Empty: nobody.
+    pub scopes: &'static [Scope],
+    /// At an internal listener: these services. Empty: none.
+    pub services: &'static [Service],
+    /// What a service must bring along there: a credential of somebody who has one of these scopes. Empty: none is asked for.
+    pub on_behalf_of: &'static [Scope],
+}
+
+/// Whoever may read.
+const READ: &[Scope] = &[Scope::IdentityRead];
+/// Whoever may write.
+const WRITE: &[Scope] = &[Scope::IdentityWrite];
+/// Administrators of a tenant.
+const ADMIN: &[Scope] = &[Scope::Admin];
+/// The operator of the installation.
+const OPERATOR: &[Scope] = &[Scope::Operator];
+/// A directory, through the façade.
+const DIRECTORY: &[Scope] = &[Scope::Scim];
+/// The façade.
+const FACADE: &[Service] = &[Service::Scim];
+/// Whoever has callers to check; api-keys has its own, in its own process.
+const VERIFIERS: &[Service] = &[Service::ApiKeys, Service::Identity, Service::Scim, Service::Console];
+
+/// The table.
+pub const ROWS: &[Row] = &[
+    client("/rollcall.api_keys.v1.ApiKeyService/CreateApiKey", ADMIN),
+    client("/rollcall.api_keys.v1.ApiKeyService/GetApiKey", ADMIN),
+    client("/rollcall.api_keys.v1.ApiKeyService/ListApiKeys", ADMIN),
+    client("/rollcall.api_keys.v1.ApiKeyService/ListKeyAuditEntries", ADMIN),
+    client("/rollcall.api_keys.v1.ApiKeyService/RevokeApiKey", ADMIN),
+    service("/rollcall.api_keys.v1.CredentialService/ExchangeApiKey", VERIFIERS),
+    service("/rollcall.api_keys.v1.CredentialService/GetJwks", VERIFIERS),
+    service("/rollcall.api_keys.v1.CredentialService/GetRevocationHead", VERIFIERS),
+    service("/rollcall.api_keys.v1.CredentialService/WatchRevocations", VERIFIERS),
+    client("/rollcall.identity.v1.AuditService/ListAuditEntries", ADMIN),
+    directory("/rollcall.identity.v1.GroupService/ChangeGroup", WRITE),
+    directory("/rollcall.identity.v1.GroupService/CreateGroup", WRITE),
+    directory("/rollcall.identity.v1.GroupService/DeleteGroup", WRITE),
+    directory("/rollcall.identity.v1.GroupService/GetGroup", READ),
+    directory("/rollcall.identity.v1.GroupService/ListGroups", READ),
+    directory("/rollcall.identity.v1.GroupService/ListMembers", READ),
+    client("/rollcall.identity.v1.RoleService/ClearManualRole", ADMIN),
+    client("/rollcall.identity.v1.RoleService/ListRoles", READ),
+    client("/rollcall.identity.v1.RoleService/SetManualRole", ADMIN),
+    client("/rollcall.identity.v1.TenantService/CreateTenant", OPERATOR),
+    directory("/rollcall.identity.v1.TenantService/GetTenant", READ),
+    client("/rollcall.identity.v1.TenantService/ListTenants", OPERATOR),
+    client("/rollcall.identity.v1.TenantService/SetProvisioningState", ADMIN),
+    client("/rollcall.identity.v1.UserAttributeService/CreateUserAttribute", ADMIN),
+    client("/rollcall.identity.v1.UserAttributeService/DeleteUserAttribute", ADMIN),
+    directory("/rollcall.identity.v1.UserAttributeService/ListUserAttributes", READ),
+    directory("/rollcall.identity.v1.UserService/CreateUser", WRITE),
+    directory("/rollcall.identity.v1.UserService/DeleteUser", WRITE),
+    directory("/rollcall.identity.v1.UserService/GetUser", READ),
+    directory("/rollcall.identity.v1.UserService/ListUsers", READ),
+    directory("/rollcall.identity.v1.UserService/ReplaceUser", WRITE),
+    client("/rollcall.identity.v1.UserService/RestoreUser", ADMIN),
+    client("/rollcall.identity.v1.UserService/SuspendUser", ADMIN),
+];
+
+/// Clients call it, with one of these scopes.
+const fn client(method: &'static str, scopes: &'static [Scope]) -> Row {
+    Row { method, scopes, services: &[], on_behalf_of: &[] }
+}
+
+/// Clients call it, with one of these scopes, and the façade does on behalf of directories.
+const fn directory(method: &'static str, scopes: &'static [Scope]) -> Row {
+    Row { method, scopes, services: FACADE, on_behalf_of: DIRECTORY }
+}
+
+/// These services call it, and no client.
+const fn service(method: &'static str, services: &'static [Service]) -> Row {
+    Row { method, scopes: &[], services, on_behalf_of: &[] }
+}
+
+/// The row of a method.
+#[must_use]
+pub fn row(method: &str) -> Option<&'static Row> {
+    // So few that a look at each costs less than a hash.
+    ROWS.iter().find(|row| row.method == method)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use prost::Message;
+    use prost_types::FileDescriptorSet;
+
+    use super::*;
+
+    #[test]
+    fn r07_every_rpc_has_exactly_one_row() {
+        let files = FileDescriptorSet::decode(proto::DESCRIPTOR_SET).unwrap().file;
+        let files = files.iter().filter(|file| file.package().starts_with("rollcall."));
+        let declared: BTreeSet<String> = files
+            .flat_map(|file| file.service.iter().map(move |service| (file.package(), service)))
+            .flat_map(|(package, service)| {
+                let path = move |method: &str| format!("/{package}.{}/{method}", service.name());
+                service.method.iter().map(move |method| path(method.name()))
+            })
+            .collect();
+        let rows: BTreeSet<String> = ROWS.iter().map(|row| row.method.to_owned()).collect();
+        assert_eq!(rows, declared);
+        assert_eq!(ROWS.len(), rows.len(), "a row stands twice");
+        assert!(rows.len() > 30);
+    }
+
+    #[test]
+    fn r02_a_directorys_key_opens_nothing_at_a_public_listener() {
+        for row in ROWS {
+            assert!(!row.scopes.contains(&Scope::Scim), "{}", row.method);
+        }
+    }
+
+    #[test]
+    fn r02_the_facade_brings_a_directory_along_and_calls_nothing_that_is_an_administrators() {
+        for row in ROWS.iter().filter(|row| !row.services.is_empty() && row.method.contains("identity")) {
+            assert_eq!((row.services, row.on_behalf_of), (FACADE, DIRECTORY), "{}", row.method);
+            assert!(!row.scopes.iter().any(|scope| matches!(scope, Scope::Admin | Scope::Operator)), "{}", row.method);
+        }
+    }
+
+    #[test]
+    fn r07_what_services_alone_call_no_client_calls() {
+        for row in ROWS.iter().filter(|row| row.method.contains("CredentialService")) {
+            assert!(row.scopes.is_empty() && !row.services.is_empty(), "{}", row.method);
+        }
+    }
+}
