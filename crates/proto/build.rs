@@ -7,6 +7,7 @@ use prost::Message;
 const FILES: &[&str] = &[
     "rollcall/api_keys/v1/api_keys.proto",
     "rollcall/api_keys/v1/credentials.proto",
+    "rollcall/api_keys/v1/signing_keys.proto",
     "rollcall/identity/v1/audit.proto",
     "rollcall/identity/v1/error_reason.proto",
     "rollcall/identity/v1/filter.proto",

@@ -1,5 +1,8 @@
 //! Tenants cannot reach each other, and nobody calls without a credential: by enumeration, so that what is added is covered.
 
+use std::collections::BTreeSet;
+
+use authn::{Scope, Scopes, access};
 use bytes::{Buf, BufMut, Bytes};
 use http::uri::PathAndQuery;
 use prost::Message;
@@ -10,6 +13,11 @@ use tonic::{
     Code, Request, Status,
     client::Grpc,
     codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
+};
+use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
+use tonic_reflection::pb::v1::{
+    ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
+    server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
 };
 
 use crate::harness::{Deployment::UpSqlite, Rollcall};
@@ -55,6 +63,8 @@ impl Decoder for Raw {
 /// A method that the program serves to others.
 struct Rpc {
     path: String,
+    /// What lets a caller in.
+    scopes: &'static [Scope],
     /// Whether the first field of its request names the tenant.
     names_tenant: bool,
 }
@@ -70,12 +80,14 @@ fn rpcs() -> Vec<Rpc> {
     };
     let mut rpcs = Vec::new();
     for file in files.iter().filter(|file| file.package().starts_with("rollcall.")) {
-        for service in file.service.iter().filter(|service| service.name() != "CredentialService") {
+        for service in &file.service {
             for method in &service.method {
-                rpcs.push(Rpc {
-                    path: format!("/{}.{}/{}", file.package(), service.name(), method.name()),
-                    names_tenant: names_tenant(method.input_type()),
-                });
+                let path = format!("/{}.{}/{}", file.package(), service.name(), method.name());
+                let row = access::row(&path).unwrap_or_else(|| panic!("{path} has no row in the access table"));
+                let names_tenant = names_tenant(method.input_type());
+                if !row.scopes.is_empty() {
+                    rpcs.push(Rpc { path, scopes: row.scopes, names_tenant });
+                }
             }
         }
     }
@@ -127,6 +139,45 @@ async fn r02_a_directorys_key_opens_no_rpc() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn every_rpc_wants_one_of_its_scopes_and_no_other_will_do() {
+    let (rollcall, _) = Rollcall::provisioned(UpSqlite).await.unwrap();
+    let scopes = [Scope::Scim, Scope::IdentityRead, Scope::IdentityWrite, Scope::Admin];
+    let keys = scopes.map(|scope| (scope, rollcall.key(&["--name", "scoped", "--scope", scope.as_str()])));
+    for rpc in rpcs() {
+        for (scope, key) in &keys {
+            let held: Scopes = [*scope].into_iter().collect();
+            let allowed = rpc.scopes.iter().any(|asked| held.allows(*asked));
+            let answer = call(&rollcall.identity_url(), &rpc.path, Some(key), vec![]).await;
+            let code = answer.map_or_else(|status| status.code(), |_| Code::Ok);
+            let denied = code == Code::PermissionDenied;
+            assert!(code != Code::Unauthenticated && denied != allowed, "{} with {scope}: {code:?}", rpc.path);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn health_and_reflection_ask_for_no_credential() {
+    let rollcall = Rollcall::start(UpSqlite).await.unwrap();
+    let channel = proto::Channel::connect(&rollcall.identity_url()).unwrap();
+    let mut health = HealthClient::new(channel.clone());
+    let answer = health.check(HealthCheckRequest::default()).await.unwrap().into_inner();
+    assert_eq!(answer.status(), ServingStatus::Serving);
+    let mut reflection = ServerReflectionClient::new(channel);
+    let list = ServerReflectionRequest {
+        message_request: Some(MessageRequest::ListServices(String::new())),
+        ..ServerReflectionRequest::default()
+    };
+    let mut answers = reflection.server_reflection_info(futures::stream::iter([list])).await.unwrap().into_inner();
+    let answer = answers.message().await.unwrap().unwrap().message_response.unwrap();
+    let MessageResponse::ListServicesResponse(list) = answer else { panic!("{answer:?}") };
+    let listed: BTreeSet<String> = list.service.into_iter().map(|service| service.name).collect();
+    let called: BTreeSet<String> =
+        rpcs().iter().map(|rpc| rpc.path[1..].split('/').next().unwrap().to_owned()).collect();
+    assert!(listed.is_superset(&called), "{called:?} but {listed:?}");
+    assert!(!listed.contains("rollcall.api_keys.v1.CredentialService"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn r05_no_rpc_reaches_another_tenant() {
     let (rollcall, _) = Rollcall::provisioned(UpSqlite).await.unwrap();
     let own = rollcall.json(&["tenant", "show", "default"])["id"].as_str().unwrap().to_owned();
@@ -134,12 +185,14 @@ async fn r05_no_rpc_reaches_another_tenant() {
     let stranger = rollcall.key(&["--name", "stranger", "--scope", "admin", "--tenant", "globex"]);
     for rpc in rpcs() {
         let refused = call(&rollcall.identity_url(), &rpc.path, Some(&stranger), first_field(&own)).await.unwrap_err();
-        let expected: &[Code] = match (&*rpc.path, rpc.names_tenant) {
-            (_, true) | ("/rollcall.identity.v1.TenantService/GetTenant", _) => &[Code::NotFound],
-            // About no tenant in particular: the operator's alone.
-            _ => &[Code::PermissionDenied],
-        };
-        assert!(expected.contains(&refused.code()), "{}: {refused:?}", rpc.path);
+        // About no tenant in particular: the operator's alone.
+        let expected = if rpc.scopes == [Scope::Operator] { Code::PermissionDenied } else { Code::NotFound };
+        assert!(
+            rpc.names_tenant || expected == Code::PermissionDenied || rpc.path.ends_with("/GetTenant"),
+            "{}",
+            rpc.path
+        );
+        assert_eq!(refused.code(), expected, "{}: {refused:?}", rpc.path);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    net::IpAddr,
     sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
@@ -9,13 +10,17 @@ use std::{
 use moka::{Expiry, future::Cache};
 use proto::{
     Channel,
-    api_keys::v1::{ExchangeApiKeyRequest, credential_service_client::CredentialServiceClient},
+    api_keys::v1::{
+        ExchangeAccessTokenRequest, ExchangeApiKeyRequest, credential_service_client::CredentialServiceClient,
+    },
 };
 use secrecy::{ExposeSecret, SecretString};
-use tonic::Code;
+use tokio::sync::Semaphore;
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
 
 use crate::{
-    Error, KeyText, Principal,
+    CredentialId, Error, Grant, KeyText, Networks, Principal,
     key::Digester,
     published_keys::PublishedKeys,
     token::{self, Verified},
@@ -25,11 +30,33 @@ use crate::{
 const TOKENS_MAX: u64 = 10_000;
 /// The pause before an exchange is tried again at an api-keys that is busy or restarting.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
+/// How many exchanges may be under way: of credentials that are not known here, of which a flood of wrong ones may send any number. Each holds
+/// its request, and its memory, until it is answered (`rules.md` R4).
+const EXCHANGES_MAX: usize = 512;
+
+/// A credential that is exchanged for a token.
+#[derive(Debug)]
+pub(crate) enum Presented {
+    Key(KeyText),
+    /// A text with the header of an access token.
+    AccessToken(SecretString),
+}
+
+impl Presented {
+    fn expose(&self) -> &str {
+        match self {
+            Self::Key(key) => key.expose(),
+            Self::AccessToken(token) => token.expose_secret(),
+        }
+    }
+}
 
 /// A token with what it says and who signed it.
 #[derive(Debug)]
 pub(crate) struct Token {
     pub(crate) principal: Arc<Principal>,
+    pub(crate) version: i64,
+    pub(crate) networks: Networks,
     pub(crate) kid: String,
     pub(crate) expires: SystemTime,
 }
@@ -41,8 +68,10 @@ impl Token {
         let kid = token::kid(exposed).ok_or(Error::Unauthenticated)?;
         let key = keys.get(&kid).await?;
         let verified = token::verify(exposed, &key, SystemTime::now()).ok_or(Error::Unauthenticated)?;
-        let Verified { tenant, key, scopes, expires } = verified;
-        Ok(Self { principal: Arc::new(Principal { tenant, key, scopes, token: text.clone() }), kid, expires })
+        let Verified { grant, expires } = verified;
+        let Grant { tenant, credential, version, scopes, networks } = grant;
+        let principal = Arc::new(Principal { tenant, credential, scopes, token: text.clone() });
+        Ok(Self { principal, version, networks, kid, expires })
     }
 }
 
@@ -51,6 +80,7 @@ pub(crate) struct Exchange {
     keys: Arc<PublishedKeys>,
     digester: Digester,
     tokens: Cache<[u8; 32], Arc<Token>>,
+    places: Semaphore,
 }
 
 impl fmt::Debug for Exchange {
@@ -63,54 +93,96 @@ impl fmt::Debug for Exchange {
 impl Exchange {
     pub(crate) fn new(client: CredentialServiceClient<Channel>, keys: Arc<PublishedKeys>) -> Self {
         let tokens = Cache::builder().max_capacity(TOKENS_MAX).expire_after(UntilExpiry).build();
-        Self { client, keys, digester: Digester::new(), tokens }
+        Self { client, keys, digester: Digester::new(), tokens, places: Semaphore::new(EXCHANGES_MAX) }
     }
 
-    /// The token for `key`, remembered or exchanged now.
-    pub(crate) async fn token(&self, key: &KeyText, deadline: tokio::time::Instant) -> Result<Arc<Token>, Error> {
-        let digest = self.digester.digest(key);
+    /// The token for what was presented by a client at `address`, remembered or exchanged now.
+    pub(crate) async fn token(
+        &self,
+        presented: &Presented,
+        address: Option<IpAddr>,
+        deadline: tokio::time::Instant,
+    ) -> Result<Arc<Token>, Error> {
+        let digest = self.digester.digest(presented.expose());
+        if let Some(token) = self.tokens.get(&digest).await {
+            return Ok(token);
+        }
         let exchange = Box::pin(async {
-            let exchanged = tokio::time::timeout_at(deadline, self.exchange(key)).await;
+            let _place = self.places.try_acquire().map_err(|_| Error::UNAVAILABLE)?;
+            let exchanged = tokio::time::timeout_at(deadline, self.exchange(presented, address)).await;
             exchanged.unwrap_or(Err(Error::UNAVAILABLE)).map(Arc::new)
         });
         self.tokens.try_get_with(digest, exchange).await.map_err(|error| *error)
     }
 
     /// Forgets `token`, unless a newer one has taken its place.
-    pub(crate) async fn forget(&self, key: &KeyText, token: &Arc<Token>) {
-        let digest = self.digester.digest(key);
+    pub(crate) async fn forget(&self, presented: &Presented, token: &Arc<Token>) {
+        let digest = self.digester.digest(presented.expose());
         if self.tokens.get(&digest).await.is_some_and(|current| Arc::ptr_eq(&current, token)) {
             self.tokens.invalidate(&digest).await;
         }
     }
 
-    async fn exchange(&self, key: &KeyText) -> Result<Token, Error> {
+    async fn exchange(&self, presented: &Presented, address: Option<IpAddr>) -> Result<Token, Error> {
         loop {
-            let mut client = self.client.clone();
-            match client.exchange_api_key(ExchangeApiKeyRequest { key: key.expose().to_owned() }).await {
-                Ok(answer) => return self.exchanged(key, answer.into_inner().token).await,
+            match self.ask(presented, address).await {
+                Ok(token) => return self.exchanged(presented, token).await,
                 Err(status) if status.code() == Code::Unauthenticated => return Err(Error::Unauthenticated),
-                // Busy or restarting. The caller's deadline ends this loop.
+                // Restarting. The caller's deadline ends this loop.
                 Err(status) if status.code() == Code::Unavailable => tokio::time::sleep(RETRY_PAUSE).await,
+                // Too much to check: who waits here would only be one more.
+                Err(status) if status.code() == Code::ResourceExhausted => return Err(later(&status)),
                 Err(status) => {
-                    tracing::warn!(code = ?status.code(), "a key could not be exchanged");
+                    tracing::warn!(code = ?status.code(), "a credential could not be exchanged");
                     return Err(Error::UNAVAILABLE);
                 }
             }
         }
     }
 
-    async fn exchanged(&self, key: &KeyText, token: String) -> Result<Token, Error> {
-        match Token::verify(&SecretString::from(token), &self.keys).await {
-            Ok(token) if token.principal.key == key.id() => Ok(token),
-            // The key is good, so this is no reason to refuse it: clocks that differ, or api-keys and its published
+    async fn ask(&self, presented: &Presented, address: Option<IpAddr>) -> Result<SecretString, Status> {
+        let mut client = self.client.clone();
+        let token = match presented {
+            Presented::Key(key) => {
+                let client_address = address.map(|address| address.to_string()).unwrap_or_default();
+                let request = ExchangeApiKeyRequest { key: key.expose().to_owned(), client_address };
+                client.exchange_api_key(request).await?.into_inner().token
+            }
+            Presented::AccessToken(token) => {
+                let request = ExchangeAccessTokenRequest { access_token: token.expose_secret().to_owned() };
+                client.exchange_access_token(request).await?.into_inner().token
+            }
+        };
+        Ok(SecretString::from(token))
+    }
+
+    async fn exchanged(&self, presented: &Presented, token: SecretString) -> Result<Token, Error> {
+        match Token::verify(&token, &self.keys).await {
+            Ok(token) if presented.may_be_of(token.principal.credential) => Ok(token),
+            // The credential is good, so this is no reason to refuse it: clocks that differ, or api-keys and its published
             // keys that do.
             Ok(_) | Err(Error::Unauthenticated) => {
-                tracing::error!(api_key.id = %key.id(), "api-keys answered a token that does not verify; do the clocks agree?");
+                tracing::error!("api-keys answered a token that does not verify; do the clocks agree?");
                 Err(Error::UNAVAILABLE)
             }
             Err(error) => Err(error),
         }
+    }
+}
+
+impl Presented {
+    fn may_be_of(&self, credential: CredentialId) -> bool {
+        match self {
+            Self::Key(key) => credential == CredentialId::ApiKey(key.id()),
+            Self::AccessToken(_) => true,
+        }
+    }
+}
+
+fn later(status: &Status) -> Error {
+    match status.get_details_retry_info().and_then(|info| info.retry_delay) {
+        Some(retry_after) => Error::Unavailable { retry_after },
+        None => Error::UNAVAILABLE,
     }
 }
 

@@ -15,7 +15,7 @@ use tonic_types::{ErrorDetails, StatusExt};
 use tower::Service;
 
 use crate::{
-    Authenticator, Error, Principal, Scope,
+    Authenticator, Error, Principal, Scope, Source,
     access::{self, Row},
 };
 
@@ -92,7 +92,11 @@ impl Layer {
             return Err(nobody());
         };
         let bearer = crate::http::bearer(request.headers()).map_err(status)?;
-        let principal = authenticator.authenticate(&bearer).await.map_err(status)?;
+        let source = match self.listener {
+            Listener::Public => Source::Client(request.extensions().get().and_then(|peer: &Peer| peer.address)),
+            Listener::Internal(_) => Source::Service,
+        };
+        let principal = authenticator.authenticate(&bearer, source).await.map_err(status)?;
         if !scopes.iter().any(|scope| principal.scopes.allows(*scope)) {
             return Err(denied(scopes));
         }
@@ -195,6 +199,12 @@ pub fn authorise<T>(request: &mut tonic::Request<T>, principal: &Principal) {
 fn status(error: Error) -> Status {
     match error {
         Error::Unauthenticated => Status::unauthenticated("the credential is missing or not valid"),
+        Error::AddressRefused => Status::permission_denied("the key may not be used from this address"),
+        Error::OverBudget { retry_after } => Status::with_error_details(
+            Code::ResourceExhausted,
+            "the tenant sends more requests than it may",
+            ErrorDetails::with_retry_info(Some(retry_after)),
+        ),
         Error::Unavailable { retry_after } => Status::with_error_details(
             Code::Unavailable,
             "credentials cannot be checked now",

@@ -1,6 +1,8 @@
 //! Finding the bearer in a request's headers (RFC 6750 section 2.1).
 
 use ::http::{HeaderMap, header::AUTHORIZATION};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use percent_encoding::percent_decode_str;
 use secrecy::SecretString;
 
 use crate::Error;
@@ -27,6 +29,46 @@ pub fn bearer(headers: &HeaderMap) -> Result<SecretString, Error> {
     } else {
         Err(Error::Unauthenticated)
     }
+}
+
+/// A client's id and secret, from the header.
+#[derive(Debug)]
+pub struct Basic {
+    /// The id.
+    pub id: String,
+    /// The secret.
+    pub secret: SecretString,
+}
+
+/// An `Authorization` header that holds no client's credentials.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the Authorization header is not one of Basic authentication")]
+pub struct BasicError;
+
+/// The credentials of an OAuth client (RFC 6749 section 2.3.1: both parts form-encoded, then as RFC 7617 has it); none without the header.
+///
+/// # Errors
+/// When there is more than one header, or it is too long or of another scheme, or does not decode.
+pub fn basic(headers: &HeaderMap) -> Result<Option<Basic>, BasicError> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let value = match (values.next(), values.next()) {
+        (None, _) => return Ok(None),
+        (Some(value), None) if value.len() <= AUTHORIZATION_LENGTH_MAX => value,
+        (Some(_), _) => return Err(BasicError),
+    };
+    let (scheme, encoded) = value.to_str().ok().and_then(|text| text.split_once(' ')).ok_or(BasicError)?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return Err(BasicError);
+    }
+    let decoded = STANDARD.decode(encoded.trim_matches(' ')).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    let decoded = decoded.ok_or(BasicError)?;
+    let (id, secret) = decoded.split_once(':').ok_or(BasicError)?;
+    Ok(Some(Basic { id: form_decoded(id)?, secret: form_decoded(secret)?.into() }))
+}
+
+fn form_decoded(text: &str) -> Result<String, BasicError> {
+    let spaced = text.replace('+', " ");
+    percent_decode_str(&spaced).decode_utf8().map(Into::into).map_err(|_| BasicError)
 }
 
 #[cfg(test)]
@@ -70,5 +112,29 @@ mod tests {
         let longest = "x".repeat(AUTHORIZATION_LENGTH_MAX - "Bearer ".len());
         check(&[format!("Bearer {longest}").as_bytes()], Some(&longest));
         check(&[format!("Bearer {longest}x").as_bytes()], None);
+    }
+
+    fn check_basic(value: &str, expected: Result<Option<(&str, &str)>, BasicError>) {
+        let headers = HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_str(value).unwrap())]);
+        let found = basic(&headers);
+        let found = found.as_ref().map(|found| found.as_ref().map(|one| (one.id.as_str(), one.secret.expose_secret())));
+        assert_eq!(found.map_err(|error| *error), expected, "{value}");
+    }
+
+    #[test]
+    fn a_clients_credentials_are_form_encoded_in_base64() {
+        check_basic("Basic aWQ6c2VjcmV0", Ok(Some(("id", "secret"))));
+        check_basic("basic  aWQ6c2VjcmV0 ", Ok(Some(("id", "secret"))));
+        check_basic(&format!("Basic {}", STANDARD.encode("a%3Ab+c:%25:d")), Ok(Some(("a:b c", "%:d"))));
+        check_basic(&format!("Basic {}", STANDARD.encode(":")), Ok(Some(("", ""))));
+        for value in ["Basic", "Basic ", "Basic aWQ", "Basic !", "Bearer aWQ6c2VjcmV0", "Basic aWQ=", "Basic OiX/"] {
+            check_basic(value, Err(BasicError));
+        }
+        assert!(basic(&HeaderMap::new()).unwrap().is_none());
+        let twice = HeaderValue::from_static("Basic aWQ6c2VjcmV0");
+        let mut headers = HeaderMap::new();
+        headers.append(AUTHORIZATION, twice.clone());
+        headers.append(AUTHORIZATION, twice);
+        assert!(basic(&headers).is_err());
     }
 }

@@ -123,7 +123,7 @@ impl fmt::Display for KeyText {
     }
 }
 
-/// Turns keys into digests under a random key of this process, to be remembered in their stead.
+/// Turns secrets into digests under a random key of this process, to be remembered in their stead.
 #[derive(Clone)]
 pub struct Digester(hmac::Key);
 
@@ -136,12 +136,12 @@ impl Digester {
         Self(hmac::Key::new(hmac::HMAC_SHA256, &key))
     }
 
-    /// The digest of the key's whole text.
+    /// The digest of a secret's whole text.
     #[must_use]
-    pub fn digest(&self, key: &KeyText) -> [u8; 32] {
+    pub fn digest(&self, secret: &str) -> [u8; 32] {
         let mut digest = [0; 32];
         // HMAC-SHA-256 is 32 bytes long.
-        digest.copy_from_slice(hmac::sign(&self.0, key.expose().as_bytes()).as_ref());
+        digest.copy_from_slice(hmac::sign(&self.0, secret.as_bytes()).as_ref());
         digest
     }
 }
@@ -274,9 +274,9 @@ mod tests {
     fn digests_differ_between_keys_and_processes() {
         let (one, other) = (mint(Kind::Tenant), mint(Kind::Tenant));
         let (here, there) = (Digester::new(), Digester::new());
-        assert_eq!(here.digest(&one), here.clone().digest(&one));
-        assert_ne!(here.digest(&one), here.digest(&other));
-        assert_ne!(here.digest(&one), there.digest(&one));
+        assert_eq!(here.digest(one.expose()), here.clone().digest(one.expose()));
+        assert_ne!(here.digest(one.expose()), here.digest(other.expose()));
+        assert_ne!(here.digest(one.expose()), there.digest(one.expose()));
     }
 
     proptest! {

@@ -6,10 +6,13 @@
 
 pub mod access;
 mod authenticator;
+mod budget;
+pub mod client;
 mod exchange;
 pub mod grpc;
 pub mod http;
 pub mod key;
+mod networks;
 mod principal;
 mod published_keys;
 mod revocations;
@@ -18,12 +21,16 @@ mod testing;
 #[cfg(test)]
 mod tests;
 pub mod token;
+mod uses;
 
 use std::time::Duration;
 
-pub use authenticator::Authenticator;
+pub use authenticator::{Authenticator, Source};
+pub use budget::{Budget, InvalidBudget, REQUESTS_PER_SECOND_MIN};
+pub use client::Proof;
 pub use key::KeyText;
-pub use principal::{Principal, Scope, Scopes, TenantError, UnknownScope};
+pub use networks::{InvalidNetworks, NETWORKS_MAX, Networks};
+pub use principal::{CredentialId, Grant, InvalidCredentialId, Principal, Scope, Scopes, TenantError, UnknownScope};
 
 /// Why a caller is not let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -31,6 +38,16 @@ pub enum Error {
     /// The credential is missing, unknown, wrong, revoked, expired or of the wrong sort: which of them is not told.
     #[error("the credential is missing or not valid")]
     Unauthenticated,
+    /// The credential is good and names the addresses that it may be used from, of which this is none. Whoever reads this has shown the whole
+    /// credential, so it tells nothing to others.
+    #[error("the credential may not be used from this address")]
+    AddressRefused,
+    /// The credential is good and its tenant has used its budget up.
+    #[error("the tenant sends more requests than it may")]
+    OverBudget {
+        /// When there is room for the next.
+        retry_after: Duration,
+    },
     /// The credential may be good but cannot be checked now.
     #[error("credentials cannot be checked now")]
     Unavailable {

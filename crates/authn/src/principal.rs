@@ -2,8 +2,10 @@
 
 use std::{fmt, str::FromStr};
 
-use ids::{ApiKeyId, TenantId};
+use ids::{ApiKeyId, TenantId, TrustId};
 use secrecy::SecretString;
+
+use crate::Networks;
 
 /// What a key may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -139,14 +141,64 @@ impl fmt::Debug for Scopes {
     }
 }
 
+/// What a caller is known by. As text: its kind, a colon and its id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CredentialId {
+    /// `key`: an API key.
+    ApiKey(ApiKeyId),
+    /// `trust`: a trust in somebody else's tokens (RFC 7523).
+    Trust(TrustId),
+}
+
+/// A text that is no credential's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a credential: write `key` or `trust`, a colon and an id")]
+pub struct InvalidCredentialId;
+
+impl FromStr for CredentialId {
+    type Err = InvalidCredentialId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidCredentialId> {
+        match text.split_once(':') {
+            Some(("key", id)) => id.parse().map(Self::ApiKey).map_err(|_| InvalidCredentialId),
+            Some(("trust", id)) => id.parse().map(Self::Trust).map_err(|_| InvalidCredentialId),
+            Some(_) | None => Err(InvalidCredentialId),
+        }
+    }
+}
+
+impl fmt::Display for CredentialId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ApiKey(id) => write!(f, "key:{id}"),
+            Self::Trust(id) => write!(f, "trust:{id}"),
+        }
+    }
+}
+
+/// What a credential opens, as a token says it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// The tenant that the credential belongs to; [`TenantId::OPERATOR`] for operators.
+    pub tenant: TenantId,
+    /// The credential.
+    pub credential: CredentialId,
+    /// How often what it grants was changed, from 1 on: a revocation may name the versions that it ends.
+    pub version: i64,
+    /// What it may do.
+    pub scopes: Scopes,
+    /// Where it may be used from.
+    pub networks: Networks,
+}
+
 /// An authenticated caller.
 #[derive(Clone, Debug)]
 pub struct Principal {
-    /// The tenant that the key belongs to; [`TenantId::OPERATOR`] for operators. See [`Principal::tenant`] for which
+    /// The tenant that the credential belongs to; [`TenantId::OPERATOR`] for operators. See [`Principal::tenant`] for which
     /// tenant a request is about.
     pub tenant: TenantId,
-    /// The key's id.
-    pub key: ApiKeyId,
+    /// What the caller is known by.
+    pub credential: CredentialId,
     /// What it may do.
     pub scopes: Scopes,
     /// The token, to be sent on with calls on the caller's behalf.
@@ -165,11 +217,13 @@ pub enum TenantError {
 }
 
 impl Principal {
-    /// Who did it, for logs: `operator` or `key`, a colon and the key's id.
+    /// Who did it, for logs: `operator`, `key` or `trust`, a colon and the credential's id.
     #[must_use]
     pub fn actor(&self) -> String {
-        let kind = if self.is_operator() { "operator" } else { "key" };
-        format!("{kind}:{}", self.key)
+        match self.credential {
+            CredentialId::ApiKey(id) if self.is_operator() => format!("operator:{id}"),
+            credential => credential.to_string(),
+        }
     }
 
     /// Whether the caller is an operator of the installation.
@@ -201,7 +255,8 @@ mod tests {
     }
 
     fn principal(tenant: TenantId, text: &str) -> Principal {
-        Principal { tenant, key: ApiKeyId::generate(), scopes: scopes(text), token: SecretString::from("t") }
+        let credential = CredentialId::ApiKey(ApiKeyId::generate());
+        Principal { tenant, credential, scopes: scopes(text), token: SecretString::from("t") }
     }
 
     #[test]
@@ -211,6 +266,17 @@ mod tests {
         }
         assert_eq!("scim root".parse::<Scopes>(), Err(UnknownScope));
         assert_eq!(scopes("admin  scim admin").to_string(), "scim admin");
+    }
+
+    #[test]
+    fn credentials_print_as_they_parse() {
+        for credential in [CredentialId::ApiKey(ApiKeyId::generate()), CredentialId::Trust(TrustId::generate())] {
+            assert_eq!(credential.to_string().parse(), Ok(credential));
+        }
+        let id = ApiKeyId::generate();
+        for text in ["", "key", "key:", &id.to_string(), &format!("user:{id}"), &format!("key:{id}:")] {
+            assert_eq!(text.parse::<CredentialId>(), Err(InvalidCredentialId), "{text}");
+        }
     }
 
     #[test]
@@ -267,7 +333,7 @@ mod tests {
         for named in [&other.to_string(), &own.to_string().to_uppercase(), "default", &TenantId::OPERATOR.to_string()] {
             assert_eq!(caller.tenant(named), Err(TenantError::NotFound), "{named}");
         }
-        assert_eq!(caller.actor(), format!("key:{}", caller.key));
+        assert_eq!(caller.actor(), caller.credential.to_string());
     }
 
     #[test]
@@ -278,7 +344,7 @@ mod tests {
         for text in ["", "default", &named.to_string().to_uppercase()] {
             assert_eq!(operator.tenant(text), Err(TenantError::InvalidArgument), "{text}");
         }
-        assert_eq!(operator.actor(), format!("operator:{}", operator.key));
+        assert_eq!(operator.actor(), operator.credential.to_string().replace("key:", "operator:"));
     }
 
     #[test]

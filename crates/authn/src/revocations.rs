@@ -8,7 +8,6 @@ mod state;
 
 use std::{sync::Arc, time::Duration};
 
-use ids::ApiKeyId;
 use proto::{
     Channel,
     api_keys::v1::{
@@ -21,7 +20,7 @@ use tokio::{
 };
 use tonic::Status;
 
-use crate::Error;
+use crate::{CredentialId, Error};
 use state::State;
 pub(crate) use state::Verdict;
 
@@ -54,15 +53,20 @@ impl Revocations {
         let _ = self.state.subscribe().wait_for(State::is_loaded).await;
     }
 
-    /// Whether tokens of `key` signed by `kid` are honoured, decided on a list that is known to be current.
-    pub(crate) async fn judge(&self, key: ApiKeyId, kid: &str, deadline: Instant) -> Result<Verdict, Error> {
+    /// Whether tokens of one version of a credential, signed by `kid`, are honoured, decided on a list that is known to be current.
+    pub(crate) async fn judge(
+        &self,
+        (credential, version): (CredentialId, i64),
+        kid: &str,
+        deadline: Instant,
+    ) -> Result<Verdict, Error> {
         let arrived = Instant::now();
-        if let Some(verdict) = self.state.borrow().verdict(arrived, key, kid) {
+        if let Some(verdict) = self.state.borrow().verdict(arrived, (credential, version), kid) {
             return Ok(verdict);
         }
         let current = timeout_at(deadline, self.current(arrived)).await;
         current.map_err(|_| Error::UNAVAILABLE)?;
-        self.state.borrow().verdict(arrived, key, kid).ok_or(Error::UNAVAILABLE)
+        self.state.borrow().verdict(arrived, (credential, version), kid).ok_or(Error::UNAVAILABLE)
     }
 
     /// Waits until the list is current for a caller who came at `arrived`.

@@ -20,8 +20,10 @@ use jsonwebtoken::{DecodingKey, EncodingKey};
 use proto::{
     Channel, Peer,
     api_keys::v1::{
-        ExchangeApiKeyRequest, ExchangeApiKeyResponse, GetJwksRequest, GetRevocationHeadRequest,
-        GetRevocationHeadResponse, Jwk, Jwks, Revocation, WatchRevocationsRequest, WatchRevocationsResponse,
+        ExchangeAccessTokenRequest, ExchangeAccessTokenResponse, ExchangeApiKeyRequest, ExchangeApiKeyResponse,
+        GetJwksRequest, GetRevocationHeadRequest, GetRevocationHeadResponse, IssueAccessTokenRequest,
+        IssueAccessTokenResponse, Jwk, Jwks, RecordUsesRequest, RecordUsesResponse, Revocation, Use,
+        WatchRevocationsRequest, WatchRevocationsResponse,
         credential_service_server::{CredentialService, CredentialServiceServer},
         revocation::Subject,
     },
@@ -31,7 +33,7 @@ use tokio::sync::watch;
 use tonic::{Request, Response, Status, async_trait, service::Routes};
 use uuid::Uuid;
 
-use crate::{KeyText, Scopes, key::Kind, token::Claims};
+use crate::{CredentialId, Grant, KeyText, key::Kind, token::Claims};
 
 /// A signing key.
 pub(crate) struct KeyPair {
@@ -66,7 +68,7 @@ pub(crate) struct Fake(Arc<State>);
 
 struct State {
     pairs: Mutex<Vec<KeyPair>>,
-    keys: Mutex<HashMap<String, (TenantId, ApiKeyId, Scopes)>>,
+    keys: Mutex<HashMap<String, Grant>>,
     life: Mutex<Duration>,
     revocations: Mutex<Vec<Revocation>>,
     link: watch::Sender<Link>,
@@ -75,6 +77,7 @@ struct State {
     exchanges: AtomicU64,
     head_calls: AtomicU64,
     jwks_calls: AtomicU64,
+    uses: Mutex<Vec<Use>>,
 }
 
 impl Fake {
@@ -89,6 +92,7 @@ impl Fake {
             exchanges: AtomicU64::new(0),
             head_calls: AtomicU64::new(0),
             jwks_calls: AtomicU64::new(0),
+            uses: Mutex::default(),
         }))
     }
 
@@ -102,22 +106,49 @@ impl Fake {
 
     /// A key that is good.
     pub(crate) fn key(&self, scopes: &str) -> KeyText {
+        self.key_from(scopes, "")
+    }
+
+    /// A key that is good from these networks.
+    pub(crate) fn key_from(&self, scopes: &str, networks: &str) -> KeyText {
         let key = KeyText::mint(Kind::Tenant, ApiKeyId::generate()).unwrap();
-        let known = (TenantId::generate(), key.id(), scopes.parse().unwrap());
-        self.0.keys.lock().unwrap().insert(key.expose().to_owned(), known);
+        let grant = Grant {
+            tenant: TenantId::generate(),
+            credential: CredentialId::ApiKey(key.id()),
+            version: 1,
+            scopes: scopes.parse().unwrap(),
+            networks: networks.parse().unwrap(),
+        };
+        self.0.keys.lock().unwrap().insert(key.expose().to_owned(), grant);
         key
+    }
+
+    /// Changes what a key may do.
+    pub(crate) fn change(&self, key: &KeyText, scopes: &str) {
+        let mut keys = self.0.keys.lock().unwrap();
+        let grant = keys.get_mut(key.expose()).unwrap();
+        grant.scopes = scopes.parse().unwrap();
+        grant.version += 1;
+        let below_version = Some(grant.version);
+        drop(keys);
+        self.push(Subject::ApiKeyId(key.id().to_string()), below_version);
+    }
+
+    /// Which uses were told, in order.
+    pub(crate) fn uses(&self) -> Vec<Use> {
+        self.0.uses.lock().unwrap().clone()
     }
 
     pub(crate) fn revoke(&self, key: &KeyText) {
         self.0.keys.lock().unwrap().remove(key.expose());
-        self.push(Subject::ApiKeyId(key.id().to_string()));
+        self.push(Subject::ApiKeyId(key.id().to_string()), None);
     }
 
     /// Signs with a new key, and withdraws the old ones.
     pub(crate) fn rotate(&self) {
         let old = std::mem::replace(&mut *self.0.pairs.lock().unwrap(), vec![KeyPair::generate()]);
         for pair in old {
-            self.push(Subject::SigningKid(pair.kid));
+            self.push(Subject::SigningKid(pair.kid), None);
         }
     }
 
@@ -126,10 +157,10 @@ impl Fake {
         self.0.revocations.lock().unwrap().truncate(revocations);
     }
 
-    fn push(&self, subject: Subject) {
+    fn push(&self, subject: Subject, below_version: Option<i64>) {
         let mut revocations = self.0.revocations.lock().unwrap();
         let position = i64::try_from(revocations.len()).unwrap() + 1;
-        revocations.push(Revocation { position, subject: Some(subject), expire_time: None });
+        revocations.push(Revocation { position, subject: Some(subject), expire_time: None, below_version });
     }
 
     pub(crate) fn link(&self, link: Link) {
@@ -158,9 +189,9 @@ impl Fake {
 
     /// A token for `key`, as an exchange answers it.
     pub(crate) fn token(&self, key: &KeyText) -> Option<SecretString> {
-        let (tenant, id, scopes) = *self.0.keys.lock().unwrap().get(key.expose())?;
+        let grant = self.0.keys.lock().unwrap().get(key.expose())?.clone();
         let now = SystemTime::now();
-        let claims = Claims::new(tenant, id, scopes, now, now + *self.0.life.lock().unwrap());
+        let claims = Claims::new(&grant, now, now + *self.0.life.lock().unwrap());
         let pairs = self.0.pairs.lock().unwrap();
         Some(claims.sign(&pairs[0].kid, &pairs[0].private).unwrap())
     }
@@ -199,6 +230,27 @@ impl CredentialService for Fake {
         let key: KeyText = request.into_inner().key.parse().map_err(|_| Status::unauthenticated("no"))?;
         let token = self.token(&key).ok_or_else(|| Status::unauthenticated("no"))?;
         Ok(Response::new(ExchangeApiKeyResponse { token: token.expose_secret().to_owned(), expire_time: None }))
+    }
+
+    async fn exchange_access_token(
+        &self,
+        _: Request<ExchangeAccessTokenRequest>,
+    ) -> Result<Response<ExchangeAccessTokenResponse>, Status> {
+        Err(Status::unauthenticated("no"))
+    }
+
+    async fn issue_access_token(
+        &self,
+        _: Request<IssueAccessTokenRequest>,
+    ) -> Result<Response<IssueAccessTokenResponse>, Status> {
+        Err(Status::unauthenticated("no"))
+    }
+
+    async fn record_uses(&self, request: Request<RecordUsesRequest>) -> Result<Response<RecordUsesResponse>, Status> {
+        let answered = self.0.calls.load(Ordering::SeqCst);
+        answered.then_some(()).ok_or_else(|| Status::unavailable("told so"))?;
+        self.0.uses.lock().unwrap().extend(request.into_inner().uses);
+        Ok(Response::new(RecordUsesResponse {}))
     }
 
     async fn get_jwks(&self, _: Request<GetJwksRequest>) -> Result<Response<Jwks>, Status> {

@@ -7,14 +7,17 @@ mod revocations;
 
 use secrecy::SecretString;
 
-use crate::{Authenticator, KeyText, testing::Fake};
+use crate::{Authenticator, Budget, KeyText, Source, testing::Fake};
+
+/// A client of which nothing is known.
+const ANYWHERE: Source = Source::Client(None);
 
 fn bearer(key: &KeyText) -> SecretString {
     SecretString::from(key.expose())
 }
 
 async fn ready(fake: &Fake) -> Authenticator {
-    let authenticator = Authenticator::new(fake.channel());
+    let authenticator = Authenticator::new(fake.channel(), Budget::default());
     authenticator.ready().await;
     authenticator
 }

@@ -3,13 +3,12 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use ids::{ApiKeyId, TenantId};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::Scopes;
+use crate::{Grant, Scopes};
 
 /// `typ` of the header: no other JWT can stand in for this one (RFC 8725 section 3.11).
 pub const TYPE: &str = "rollcall+jwt";
@@ -17,6 +16,11 @@ pub const TYPE: &str = "rollcall+jwt";
 pub const ISSUER: &str = "rollcall";
 /// `aud`: Rollcall's own services.
 pub const AUDIENCE: &str = "rollcall-internal";
+/// `typ` of an access token (RFC 9068), which an OAuth client shows to the façade. It is exchanged as a key is, and opens nothing by itself: here
+/// it is only told from what is foreign.
+pub const ACCESS_TYPE: &str = "at+jwt";
+/// `aud` of an access token.
+pub const ACCESS_AUDIENCE: &str = "scim";
 /// The longest life of a token.
 pub const LIFE_MAX: Duration = Duration::from_secs(300);
 
@@ -27,12 +31,17 @@ pub struct Claims {
     pub iss: String,
     /// Always [`AUDIENCE`].
     pub aud: String,
-    /// The key's id.
+    /// The credential: see [`crate::CredentialId`].
     pub sub: String,
     /// The tenant's id.
     pub tid: String,
     /// The scopes, separated by spaces.
     pub scope: String,
+    /// The credential's version.
+    pub ver: i64,
+    /// The networks that it may be used from, separated by spaces; none where it may from everywhere.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub net: String,
     /// When it was issued.
     pub iat: u64,
     /// When it ends: from this second on it is not honoured.
@@ -44,18 +53,20 @@ pub struct Claims {
 /// The token could not be signed.
 #[derive(Debug, thiserror::Error)]
 #[error("the token could not be signed")]
-pub struct SignError(#[source] jsonwebtoken::errors::Error);
+pub struct SignError(#[from] jsonwebtoken::errors::Error);
 
 impl Claims {
     /// The claims of a new token. `expires` is cut to whole seconds.
     #[must_use]
-    pub fn new(tenant: TenantId, key: ApiKeyId, scopes: Scopes, issued: SystemTime, expires: SystemTime) -> Self {
+    pub fn new(grant: &Grant, issued: SystemTime, expires: SystemTime) -> Self {
         Self {
             iss: ISSUER.to_owned(),
             aud: AUDIENCE.to_owned(),
-            sub: key.to_string(),
-            tid: tenant.to_string(),
-            scope: scopes.to_string(),
+            sub: grant.credential.to_string(),
+            tid: grant.tenant.to_string(),
+            scope: grant.scopes.to_string(),
+            ver: grant.version,
+            net: grant.networks.to_string(),
             iat: seconds(issued),
             exp: seconds(expires),
             jti: Uuid::new_v4().to_string(),
@@ -73,11 +84,9 @@ impl Claims {
 }
 
 /// What a verified token says.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Verified {
-    pub(crate) tenant: TenantId,
-    pub(crate) key: ApiKeyId,
-    pub(crate) scopes: Scopes,
+    pub(crate) grant: Grant,
     pub(crate) expires: SystemTime,
 }
 
@@ -86,6 +95,13 @@ pub(crate) fn kid(token: &str) -> Option<String> {
     let header = jsonwebtoken::decode_header(token).ok()?;
     let ours = header.alg == Algorithm::EdDSA && header.typ.as_deref() == Some(TYPE);
     header.kid.filter(|_| ours)
+}
+
+/// Whether a text has the header of an access token of ours. Nothing of it is verified yet.
+pub(crate) fn is_access_token(text: &str) -> bool {
+    jsonwebtoken::decode_header(text).is_ok_and(|header| {
+        header.alg == Algorithm::EdDSA && header.typ.as_deref() == Some(ACCESS_TYPE) && header.kid.is_some()
+    })
 }
 
 /// Verifies the signature and every claim. Why a token is refused is nobody's business.
@@ -101,12 +117,15 @@ pub(crate) fn verify(token: &str, key: &DecodingKey, now: SystemTime) -> Option<
     if expires <= now {
         return None;
     }
-    Some(Verified {
+    let grant = Grant {
         tenant: claims.tid.parse().ok()?,
-        key: claims.sub.parse().ok()?,
+        credential: claims.sub.parse().ok()?,
+        version: claims.ver,
         scopes: scopes(&claims.scope),
-        expires,
-    })
+        // A list that this release cannot read must not become no list.
+        networks: claims.net.parse().ok()?,
+    };
+    Some(Verified { grant, expires })
 }
 
 /// Scopes that this release does not know grant nothing here, and a newer one may give them.
@@ -120,15 +139,22 @@ fn seconds(time: SystemTime) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use ids::{ApiKeyId, TenantId};
     use secrecy::ExposeSecret;
 
     use super::*;
-    use crate::{Scope, testing::KeyPair};
+    use crate::{CredentialId, Scope, testing::KeyPair};
 
     fn claims() -> Claims {
         let now = SystemTime::now();
-        let scopes = [Scope::Scim, Scope::IdentityRead].into_iter().collect();
-        Claims::new(TenantId::generate(), ApiKeyId::generate(), scopes, now, now + LIFE_MAX)
+        let grant = Grant {
+            tenant: TenantId::generate(),
+            credential: CredentialId::ApiKey(ApiKeyId::generate()),
+            version: 3,
+            scopes: [Scope::Scim, Scope::IdentityRead].into_iter().collect(),
+            networks: "192.0.2.0/24".parse().unwrap(),
+        };
+        Claims::new(&grant, now, now + LIFE_MAX)
     }
 
     fn verified(claims: &Claims, pair: &KeyPair, now: SystemTime) -> Option<Verified> {
@@ -141,9 +167,10 @@ mod tests {
     fn what_is_signed_verifies() {
         let (claims, pair) = (claims(), KeyPair::generate());
         let verified = verified(&claims, &pair, SystemTime::now()).unwrap();
-        assert_eq!(verified.tenant.to_string(), claims.tid);
-        assert_eq!(verified.key.to_string(), claims.sub);
-        assert_eq!(verified.scopes.to_string(), "scim identity.read");
+        let Grant { tenant, credential, version, scopes, networks } = verified.grant;
+        assert_eq!((tenant.to_string(), credential.to_string()), (claims.tid, claims.sub));
+        assert_eq!((version, scopes.to_string()), (3, "scim identity.read".to_owned()));
+        assert_eq!(networks.to_string(), "192.0.2.0/24");
         assert_eq!(verified.expires, UNIX_EPOCH + Duration::from_secs(claims.exp));
     }
 
@@ -165,6 +192,7 @@ mod tests {
             Claims { aud: "scim".into(), ..claims.clone() },
             Claims { sub: "me".into(), ..claims.clone() },
             Claims { tid: String::new(), ..claims.clone() },
+            Claims { net: "a.network.of.the.future".into(), ..claims.clone() },
         ] {
             assert!(verified(&wrong, &pair, SystemTime::now()).is_none(), "{wrong:?}");
         }
@@ -174,7 +202,7 @@ mod tests {
     fn an_unknown_scope_grants_nothing_and_refuses_nothing() {
         let claims = Claims { scope: "scim of.the.future".into(), ..claims() };
         let verified = verified(&claims, &KeyPair::generate(), SystemTime::now()).unwrap();
-        assert_eq!(verified.scopes.to_string(), "scim");
+        assert_eq!(verified.grant.scopes.to_string(), "scim");
     }
 
     #[test]

@@ -68,6 +68,10 @@ id! {
     /// An API key's id.
     ApiKeyId
 }
+id! {
+    /// The id of a trust in somebody else's tokens.
+    TrustId
+}
 
 impl TenantId {
     /// The reserved tenant of operator credentials. It is no customer's and holds no users.

@@ -1,20 +1,22 @@
-//! A key for a token.
+//! A credential for a token.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
 
 use authn::{
-    KeyText, Scope,
+    CredentialId, Grant, KeyText, Scope,
     key::{Digester, Kind},
     token::{Claims, LIFE_MAX},
 };
 use ids::TenantId;
 use moka::future::Cache;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
+    access_token::{self, AccessToken},
+    admission::Admission,
     domain::{Credential, Error, Timestamp},
     hashing::Hashing,
-    signing::Signer,
+    signing::{Purpose, SigningKeys},
     store::Store,
 };
 
@@ -28,10 +30,21 @@ pub(crate) struct Issued {
     pub(crate) expires_at: Timestamp,
 }
 
+/// What an OAuth client proves itself by.
+#[derive(Debug)]
+pub(crate) enum Proof {
+    /// The text of an API key.
+    Secret(SecretString),
+    /// A JWT of a trust's issuer.
+    Assertion(SecretString),
+}
+
 pub(crate) struct Exchange {
     store: Store,
     hashing: Arc<Hashing>,
-    signer: Signer,
+    signing_keys: Arc<SigningKeys>,
+    admission: Admission,
+    access_token_life: Duration,
     digester: Digester,
     /// By a key's digest, the hash that it was verified against. Such a key needs no argon2 run, so no flood of wrong
     /// ones delays it (`rules.md` R4).
@@ -41,28 +54,121 @@ pub(crate) struct Exchange {
 impl fmt::Debug for Exchange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // A cache prints what it holds.
-        f.debug_struct("Exchange").field("signer", &self.signer).finish_non_exhaustive()
+        f.debug_struct("Exchange").finish_non_exhaustive()
     }
 }
 
 impl Exchange {
-    pub(crate) fn new(store: Store, hashing: Arc<Hashing>, signer: Signer) -> Self {
-        Self { store, hashing, signer, digester: Digester::new(), verified: Cache::new(VERIFIED_MAX) }
+    pub(crate) fn new(
+        store: Store,
+        hashing: Arc<Hashing>,
+        signing_keys: Arc<SigningKeys>,
+        access_token_life: Duration,
+    ) -> Self {
+        let (digester, verified) = (Digester::new(), Cache::new(VERIFIED_MAX));
+        Self { store, hashing, signing_keys, admission: Admission::default(), access_token_life, digester, verified }
     }
 
-    /// A token for the key whose text is `text`. Unless the text is no key's at all, each refusal costs the same argon2
-    /// run (`rules.md` R3).
-    pub(crate) async fn exchange(&self, text: &str) -> Result<Issued, Error> {
-        let key: KeyText = text.parse().map_err(|_| Error::Unauthenticated)?;
-        let digest = self.digester.digest(&key);
+    /// A token for the key whose text is `text` and comes from `address`.
+    pub(crate) async fn exchange_key(&self, text: &SecretString, address: Option<IpAddr>) -> Result<Issued, Error> {
+        let key: KeyText = text.expose_secret().parse().map_err(|_| Error::Unauthenticated)?;
+        let (credential, now) = self.verify(&key, address).await?;
+        self.issue(credential.grant, credential.expires_at, now).await
+    }
+
+    /// A token for an access token.
+    pub(crate) async fn exchange_access_token(&self, text: &SecretString) -> Result<Issued, Error> {
+        let text = text.expose_secret();
+        let kid = access_token::kid(text).ok_or(Error::Unauthenticated)?;
+        let key = self.signing_keys.access_key(&kid).await?.ok_or(Error::Unauthenticated)?;
+        let now = Timestamp::now();
+        let access = AccessToken::verify(text, &key, now).ok_or(Error::Unauthenticated)?;
+        let (grant, _) = self.client(access.client, now).await?.ok_or(Error::Unauthenticated)?;
+        let is_the_same = match access.client {
+            CredentialId::ApiKey(_) => grant.tenant == access.tenant,
+            // Changing a trust ends what was issued under it (`rules.md` R9).
+            CredentialId::Trust(_) => grant.tenant == access.tenant && grant.version == access.version,
+        };
+        if !is_the_same || !grant.scopes.contains(Scope::Scim) {
+            return Err(Error::Unauthenticated);
+        }
+        // Whatever else the client may do, this was issued for its provisioning alone.
+        let grant = Grant { scopes: [Scope::Scim].into_iter().collect(), ..grant };
+        self.issue(grant, Some(access.expires_at), now).await
+    }
+
+    /// An access token for an OAuth client at `address`.
+    pub(crate) async fn issue_access_token(
+        &self,
+        client_id: &str,
+        proof: Proof,
+        address: Option<IpAddr>,
+    ) -> Result<Issued, Error> {
+        let (grant, ends, now) = match proof {
+            Proof::Secret(secret) => self.client_with_secret(client_id, &secret, address).await?,
+            Proof::Assertion(assertion) => self.client_with_assertion(client_id, &assertion).await?,
+        };
+        if !grant.scopes.contains(Scope::Scim) {
+            return Err(Error::NotForClients);
+        }
+        if !grant.networks.allow(address) {
+            return Err(Error::AddressRefused);
+        }
+        let longest = now.after(self.access_token_life);
+        let expires_at = ends.map_or(longest, |end| end.min(longest)).whole_second();
+        let (tenant, client, version) = (grant.tenant, grant.credential, grant.version);
+        let signer = self.signing_keys.signer(Purpose::AccessToken).await?;
+        let token = AccessToken { tenant, client, version, expires_at }.sign(&signer, now).map_err(unsigned)?;
+        Ok(Issued { token, expires_at })
+    }
+
+    async fn client_with_secret(
+        &self,
+        client_id: &str,
+        secret: &SecretString,
+        address: Option<IpAddr>,
+    ) -> Result<(Grant, Option<Timestamp>, Timestamp), Error> {
+        let key: KeyText = secret.expose_secret().parse().map_err(|_| Error::Unauthenticated)?;
+        // The id stands in the secret too, so this tells nothing that the caller cannot see.
+        if client_id != key.id().to_string() {
+            return Err(Error::Unauthenticated);
+        }
+        let (credential, now) = self.verify(&key, address).await?;
+        Ok((credential.grant, credential.expires_at, now))
+    }
+
+    async fn client_with_assertion(
+        &self,
+        _client_id: &str,
+        _assertion: &SecretString,
+    ) -> Result<(Grant, Option<Timestamp>, Timestamp), Error> {
+        Err(Error::Unauthenticated)
+    }
+
+    /// What a credential grants now and when it ends, unless it has.
+    async fn client(&self, client: CredentialId, now: Timestamp) -> Result<Option<(Grant, Option<Timestamp>)>, Error> {
+        match client {
+            CredentialId::ApiKey(id) => {
+                let credential = self.store.credential(id).await?.filter(|credential| credential.is_active(now));
+                Ok(credential.map(|credential| (credential.grant, credential.expires_at)))
+            }
+            CredentialId::Trust(_) => Ok(None),
+        }
+    }
+
+    /// What stands behind a key, and when that was read. Unless the text is no key's at all, each refusal costs the same argon2 run
+    /// (`rules.md` R3).
+    async fn verify(&self, key: &KeyText, address: Option<IpAddr>) -> Result<(Credential, Timestamp), Error> {
+        let digest = self.digester.digest(key.expose());
         let now = Timestamp::now();
         let found = self.store.credential(key.id()).await?;
         if let Some(credential) = &found
             && credential.is_active(now)
             && self.verified.get(&digest).await.as_ref() == Some(&credential.hash)
         {
-            return self.issue(credential, key.kind(), now);
+            return Ok((consistent(credential.clone(), key.kind())?, now));
         }
+        let admitted = self.admission.admit(address)?;
         let hash = found.map(|credential| credential.hash);
         if !self.hashing.verify(key.clone(), hash.clone()).await? {
             return Err(Error::Unauthenticated);
@@ -73,30 +179,51 @@ impl Exchange {
         let now = Timestamp::now();
         let credential = self.store.credential(key.id()).await?.filter(|credential| credential.is_active(now));
         let credential = credential.filter(|credential| Some(&credential.hash) == hash.as_ref());
-        let credential = credential.ok_or(Error::Unauthenticated)?;
-        let issued = self.issue(&credential, key.kind(), now)?;
-        self.verified.insert(digest, credential.hash).await;
-        Ok(issued)
+        let credential = consistent(credential.ok_or(Error::Unauthenticated)?, key.kind())?;
+        admitted.give_back();
+        let hash = self.rehashed(key, &credential.hash).await.unwrap_or_else(|| credential.hash.clone());
+        self.verified.insert(digest, hash).await;
+        Ok((credential, now))
     }
 
-    fn issue(&self, credential: &Credential, kind: Kind, now: Timestamp) -> Result<Issued, Error> {
-        let operator = kind == Kind::Operator;
-        if operator != (credential.tenant == TenantId::OPERATOR)
-            || operator != credential.scopes.contains(Scope::Operator)
-        {
-            tracing::error!(api_key.id = %credential.id, "a key's prefix, tenant and scopes contradict each other");
-            return Err(Error::Unauthenticated);
+    /// The key's new hash, where the one that is stored was made with less work than is asked for now.
+    async fn rehashed(&self, key: &KeyText, old: &str) -> Option<String> {
+        if !self.hashing.is_outdated(old) {
+            return None;
         }
+        let new = self.hashing.hash(key.clone()).await.ok()?;
+        // Two that do it at once leave one hash; the other verifies once more.
+        self.store.rehash(key.id(), old.to_owned(), new.clone()).await.ok()?;
+        Some(new)
+    }
+
+    /// A token by which a credential is known to services, until it ends itself.
+    async fn issue(&self, grant: Grant, ends: Option<Timestamp>, now: Timestamp) -> Result<Issued, Error> {
         let longest = now.after(LIFE_MAX);
-        let expires_at = credential.expires_at.map_or(longest, |end| end.min(longest));
         // Whole seconds, as the token has them.
-        let expires_at = Timestamp(expires_at.second() * 1_000_000);
-        let Credential { tenant, id, scopes, .. } = *credential;
-        let claims = Claims::new(tenant, id, scopes, now.system_time(), expires_at.system_time());
-        let token = claims.sign(&self.signer.kid, &self.signer.key).map_err(|error| {
-            tracing::error!(%error, "a token could not be signed");
-            Error::Internal
-        })?;
+        let expires_at = ends.map_or(longest, |end| end.min(longest)).whole_second();
+        let signer = self.signing_keys.signer(Purpose::Token).await?;
+        let claims = Claims::new(&grant, now.system_time(), expires_at.system_time());
+        let token = claims.sign(&signer.kid, &signer.key).map_err(unsigned)?;
         Ok(Issued { token, expires_at })
     }
+}
+
+/// A credential whose prefix, tenant and scopes agree on whether it is an operator's.
+fn consistent(credential: Credential, kind: Kind) -> Result<Credential, Error> {
+    let operator = kind == Kind::Operator;
+    let Grant { tenant, scopes, .. } = credential.grant;
+    if operator == (tenant == TenantId::OPERATOR) && operator == scopes.contains(Scope::Operator) {
+        return Ok(credential);
+    }
+    // A wrong prefix is the caller's own; anything else is a fault of ours.
+    if (tenant == TenantId::OPERATOR) != scopes.contains(Scope::Operator) {
+        tracing::error!(credential = %credential.grant.credential, "a key's tenant and scopes contradict each other");
+    }
+    Err(Error::Unauthenticated)
+}
+
+fn unsigned(error: authn::token::SignError) -> Error {
+    tracing::error!(%error, "a token could not be signed");
+    Error::Internal
 }

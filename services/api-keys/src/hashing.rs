@@ -17,11 +17,9 @@ use tokio::{
     task,
 };
 
-use crate::domain::Error;
+use crate::{config::HashWork, domain::Error};
 
-/// OWASP's first choice for argon2id: 19 MiB of memory, 2 passes, 1 lane.
-const MEMORY_KIB: u32 = 19 * 1024;
-const PASSES: u32 = 2;
+/// OWASP's choice of lanes for argon2id.
 const LANES: u32 = 1;
 /// The most that run at once, whatever the cores: each holds its memory.
 const RUNNING_MAX: usize = 4;
@@ -30,6 +28,7 @@ const WAITING_MAX: usize = 256;
 
 #[derive(Debug)]
 pub(crate) struct Hashing {
+    work: HashWork,
     running: Arc<Semaphore>,
     /// A place for each that runs or waits.
     line: Arc<Semaphore>,
@@ -39,14 +38,16 @@ pub(crate) struct Hashing {
 }
 
 impl Hashing {
-    pub(crate) async fn new() -> Result<Self, Error> {
+    /// Makes hashes with this much work.
+    pub(crate) async fn new(work: HashWork) -> Result<Self, Error> {
         let cores = thread::available_parallelism().map_or(1, usize::from);
-        Self::bounded(cores.min(RUNNING_MAX), WAITING_MAX).await
+        Self::bounded(work, cores.min(RUNNING_MAX), WAITING_MAX).await
     }
 
     /// Runs at most `running` at once, with at most `waiting` behind them.
-    pub(crate) async fn bounded(running: usize, waiting: usize) -> Result<Self, Error> {
+    pub(crate) async fn bounded(work: HashWork, running: usize, waiting: usize) -> Result<Self, Error> {
         let mut hashing = Self {
+            work,
             running: Arc::new(Semaphore::new(running)),
             line: Arc::new(Semaphore::new(running + waiting)),
             nobodys: String::new(),
@@ -59,8 +60,9 @@ impl Hashing {
 
     /// The PHC string of `key`.
     pub(crate) async fn hash(&self, key: KeyText) -> Result<String, Error> {
+        let work = self.work;
         self.run(move || {
-            let hash: PasswordHash = argon2()?.hash_password(key.expose().as_bytes())?;
+            let hash: PasswordHash = argon2(work)?.hash_password(key.expose().as_bytes())?;
             Ok(hash.to_string())
         })
         .await
@@ -70,19 +72,26 @@ impl Hashing {
     pub(crate) async fn verify(&self, key: KeyText, hash: Option<String>) -> Result<bool, Error> {
         let known = hash.is_some();
         let hash = hash.unwrap_or_else(|| self.nobodys.clone());
+        let work = self.work;
         self.run(move || {
             let hash = PasswordHash::new(&hash)?;
             // Without these the library calls every key wrong, and does so at once.
             if hash.salt.is_none() || hash.hash.is_none() {
                 return Err(password_hash::Error::EncodingInvalid);
             }
-            match argon2()?.verify_password(key.expose().as_bytes(), &hash) {
+            match argon2(work)?.verify_password(key.expose().as_bytes(), &hash) {
                 Ok(()) => Ok(known),
                 Err(password_hash::Error::PasswordInvalid) => Ok(false),
                 Err(error) => Err(error),
             }
         })
         .await
+    }
+
+    /// Whether a PHC string was made with less work than is asked for now.
+    pub(crate) fn is_outdated(&self, hash: &str) -> bool {
+        let params = PasswordHash::new(hash).ok().and_then(|hash| Params::try_from(&hash).ok());
+        params.is_some_and(|params| params.m_cost() < self.work.memory_kib() || params.t_cost() < self.work.passes())
     }
 
     async fn run<T: Send + 'static>(
@@ -132,8 +141,8 @@ impl Hashing {
     }
 }
 
-fn argon2() -> password_hash::Result<Argon2<'static>> {
-    let params = Params::new(MEMORY_KIB, PASSES, LANES, None)?;
+fn argon2(work: HashWork) -> password_hash::Result<Argon2<'static>> {
+    let params = Params::new(work.memory_kib(), work.passes(), LANES, None)?;
     Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
 }
 
@@ -147,7 +156,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_hash_is_of_its_key_alone_and_names_owasps_parameters() {
-        let hashing = Hashing::new().await.unwrap();
+        let hashing = Hashing::new(HashWork::default()).await.unwrap();
         let (right, wrong) = (key(), key());
         let hash = hashing.hash(right.clone()).await.unwrap();
         assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
@@ -158,7 +167,7 @@ mod tests {
 
     #[tokio::test]
     async fn r03_an_unknown_key_costs_a_run_and_is_wrong() {
-        let hashing = Hashing::new().await.unwrap();
+        let hashing = Hashing::new(HashWork::default()).await.unwrap();
         let before = hashing.runs();
         assert_eq!(hashing.verify(key(), None).await, Ok(false));
         assert_eq!(hashing.runs(), before + 1);
@@ -166,7 +175,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_hash_that_cannot_be_read_is_an_error_and_not_a_wrong_key() {
-        let hashing = Hashing::new().await.unwrap();
+        let hashing = Hashing::new(HashWork::default()).await.unwrap();
         for hash in ["", "nonsense", "$nonsense", "$argon2id$v=19$m=19456,t=2,p=1"] {
             assert_eq!(hashing.verify(key(), Some(hash.into())).await, Err(Error::Internal), "{hash}");
         }
@@ -174,7 +183,7 @@ mod tests {
 
     #[tokio::test]
     async fn so_many_wait_and_the_next_is_told_to_come_again() {
-        let hashing = Arc::new(Hashing::bounded(1, 2).await.unwrap());
+        let hashing = Arc::new(Hashing::bounded(HashWork::default(), 1, 2).await.unwrap());
         let held = hashing.hold();
         let waiting: Vec<_> = (0..3)
             .map(|_| {
@@ -192,5 +201,19 @@ mod tests {
         }
         assert_eq!(hashing.verify(key(), None).await, Ok(false));
         assert_eq!(hashing.places(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_hash_made_with_less_work_than_is_asked_for_is_outdated() {
+        let usual = Hashing::new(HashWork::default()).await.unwrap();
+        let (more_memory, more_passes) = (HashWork::new(20 * 1024, 2).unwrap(), HashWork::new(19 * 1024, 3).unwrap());
+        let hash = usual.hash(key()).await.unwrap();
+        assert!(!usual.is_outdated(&hash));
+        for work in [more_memory, more_passes] {
+            let hashing = Hashing::new(work).await.unwrap();
+            assert!(hashing.is_outdated(&hash), "{work:?}");
+            assert!(!usual.is_outdated(&hashing.hash(key()).await.unwrap()), "{work:?}: nothing is made weaker");
+        }
+        assert!(!usual.is_outdated("nonsense"));
     }
 }

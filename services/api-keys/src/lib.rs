@@ -4,11 +4,14 @@
 //! exchanged for a token, which anyone verifies by the published signing keys. What is revoked stands in one ordered
 //! list that every verifier follows.
 
+mod access_token;
+mod admission;
 mod config;
 mod domain;
 mod exchange;
 mod hashing;
 mod heads;
+mod maintenance;
 mod rpc;
 mod signing;
 mod store;
@@ -19,16 +22,21 @@ mod tests;
 
 use std::{error::Error as StdError, sync::Arc};
 
-use authn::{Authenticator, KeyText, Scope, grpc::Callers, key::Kind};
+use authn::{Authenticator, KeyText, Networks, Scope, grpc::Callers, key::Kind};
 use database::Location;
 use ids::TenantId;
 use tonic::service::{Routes, RoutesBuilder};
 
-pub use config::{Config, EncryptionKey, InvalidEncryptionKey, Migrate};
-use domain::{ApiKey, Caller, Timestamp};
+pub use config::{
+    AccessTokenLife, Config, EncryptionKey, HashWork, InvalidAccessTokenLife, InvalidEncryptionKey, InvalidHashWork,
+    Migrate,
+};
+use domain::{About, ApiKey, Caller, Timestamp};
 use exchange::Exchange;
 use hashing::Hashing;
 use heads::Heads;
+use maintenance::Maintenance;
+use signing::SigningKeys;
 use store::Store;
 
 /// The service's name: its schema on PostgreSQL.
@@ -43,8 +51,10 @@ pub struct ApiKeys(Arc<Inner>);
 struct Inner {
     store: Store,
     hashing: Arc<Hashing>,
+    signing_keys: Arc<SigningKeys>,
     exchange: Exchange,
     heads: Heads,
+    _maintenance: Maintenance,
 }
 
 /// Why the service cannot start.
@@ -86,16 +96,18 @@ impl ApiKeys {
             Migrate::Run => store.migrate().await?,
             Migrate::Check => store.check_migrated().await?,
         }
-        let signer = signing::load(&store, &config.encryption_key).await?;
-        let hashing = Arc::new(Hashing::new().await.map_err(|_| OpenError::Cryptography)?);
-        let exchange = Exchange::new(store.clone(), Arc::clone(&hashing), signer);
+        let signing_keys = Arc::new(SigningKeys::open(store.clone(), config.encryption_key).await?);
+        let hashing = Arc::new(Hashing::new(config.hash_work).await.map_err(|_| OpenError::Cryptography)?);
+        let life = config.access_token_life.duration();
+        let exchange = Exchange::new(store.clone(), Arc::clone(&hashing), Arc::clone(&signing_keys), life);
         let heads = Heads::start(store.clone());
-        Ok(Self(Arc::new(Inner { store, hashing, exchange, heads })))
+        let maintenance = Maintenance::start(store.clone(), Arc::clone(&signing_keys));
+        Ok(Self(Arc::new(Inner { store, hashing, signing_keys, exchange, heads, _maintenance: maintenance })))
     }
 
-    /// Adds the public `ApiKeyService`, behind authentication.
+    /// Adds the public services, behind authentication.
     pub fn add_services(&self, routes: &mut RoutesBuilder, authenticator: &Authenticator) {
-        routes.add_service(rpc::api_key_service(self.clone(), authenticator.clone()));
+        rpc::add_services(routes, self, authenticator);
     }
 
     /// The `CredentialService`, for Rollcall's services alone.
@@ -114,23 +126,21 @@ impl ApiKeys {
         }
         let unavailable = |_| InstallError::Unavailable;
         if let Some(stored) = self.0.store.credential(key.id()).await.map_err(unavailable)? {
-            if stored.revoked_at.is_some() {
-                tracing::warn!(api_key.id = %key.id(), "the operator credential was revoked: it opens nothing");
+            if !stored.is_active(Timestamp::now()) {
+                tracing::warn!(api_key.id = %key.id(), "the operator credential was revoked or replaced: it opens nothing");
             }
             return Ok(());
         }
         let hash = self.0.hashing.hash(key.clone()).await.map_err(unavailable)?;
         let caller = Caller::installation(key.id());
-        let stored = ApiKey {
-            id: key.id(),
-            tenant: TenantId::OPERATOR,
+        let about = About {
             name: "operator".to_owned(),
+            description: String::new(),
             scopes: [Scope::Operator].into_iter().collect(),
-            creator: caller.actor.clone(),
-            created_at: Timestamp::now(),
+            networks: Networks::default(),
             expires_at: None,
-            revoked_at: None,
         };
+        let stored = ApiKey::new(key.id(), TenantId::OPERATOR, about, caller.actor.clone(), Timestamp::now());
         self.0.store.install(&caller, stored, hash).await.map_err(unavailable)
     }
 

@@ -2,20 +2,24 @@
 
 use std::{future::Future, time::Duration};
 
-use authn::{Authenticator, KeyText, grpc::Callers, key::Kind};
+use authn::{Authenticator, Budget, KeyText, Source, grpc::Callers, key::Kind};
 use database::testing::{Engine, TestDatabase};
 use ids::{ApiKeyId, TenantId};
+use pbjson_types::FieldMask;
 use proto::{
     Channel, Peer, Service,
     api_keys::v1::{
-        ApiKey, CreateApiKeyRequest, ExchangeApiKeyRequest, api_key_service_client::ApiKeyServiceClient,
-        credential_service_client::CredentialServiceClient,
+        ApiKey, CreateApiKeyRequest, ExchangeApiKeyRequest, UpdateApiKeyRequest,
+        api_key_service_client::ApiKeyServiceClient, credential_service_client::CredentialServiceClient,
     },
 };
 use secrecy::{ExposeSecret, SecretString};
 use tonic::{Request, Status, service::RoutesBuilder};
 
-use crate::{ApiKeys, Config, EncryptionKey, Migrate, store::tests::prepared};
+use crate::{AccessTokenLife, ApiKeys, Config, EncryptionKey, HashWork, Migrate, store::tests::prepared};
+
+/// A client of which nothing is known.
+pub(crate) const ANYWHERE: Source = Source::Client(None);
 
 /// The longest that a test waits for anything.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -39,6 +43,8 @@ impl World {
             location: self.database.location().clone(),
             encryption_key: self.encryption_key.expose_secret().parse().unwrap(),
             migrate: Migrate::Check,
+            hash_work: HashWork::default(),
+            access_token_life: AccessTokenLife::default(),
         }
     }
 
@@ -46,7 +52,7 @@ impl World {
         let api_keys = ApiKeys::open(self.config()).await.unwrap();
         let facade = Peer { service: Some(Service::Scim), ..Peer::default() };
         let internal = Channel::in_process(api_keys.internal_routes(Callers::Known), facade);
-        let authenticator = Authenticator::new(internal.clone());
+        let authenticator = Authenticator::new(internal.clone(), Budget::default());
         authenticator.ready().await;
         let operator = KeyText::mint(Kind::Operator, ApiKeyId::generate()).unwrap();
         api_keys.install_operator(&operator).await.unwrap();
@@ -87,9 +93,20 @@ impl Replica {
         created.key.parse().unwrap()
     }
 
+    /// Changes a key of `tenant`: the fields that are named take the values of `changed`.
+    pub(crate) async fn update(&self, tenant: TenantId, changed: ApiKey, fields: &[&str]) -> Result<ApiKey, Status> {
+        let paths = fields.iter().map(ToString::to_string).collect();
+        let message = UpdateApiKeyRequest {
+            tenant_id: tenant.to_string(),
+            api_key: Some(changed),
+            update_mask: Some(FieldMask { paths }),
+        };
+        Ok(self.keys().update_api_key(by(&self.operator, message)).await?.into_inner())
+    }
+
     /// A token for `key`.
     pub(crate) async fn exchange(&self, key: &KeyText) -> Result<String, Status> {
-        let message = ExchangeApiKeyRequest { key: key.expose().to_owned() };
+        let message = ExchangeApiKeyRequest { key: key.expose().to_owned(), ..ExchangeApiKeyRequest::default() };
         Ok(self.credentials().exchange_api_key(message).await?.into_inner().token)
     }
 

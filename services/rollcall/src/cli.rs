@@ -13,7 +13,10 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
     address::SafeUrl,
-    commands::{api_key, audit, generate, group, migrate, scim, simulate, tenant, user, user_attribute},
+    commands::{
+        api_key, audit, generate, group, migrate, operator_key, scim, signing_key, simulate, tenant, user,
+        user_attribute,
+    },
     failure, output, serve, up,
 };
 
@@ -70,6 +73,10 @@ pub(crate) enum Command {
     Scim(scim::Command),
     #[command(subcommand)]
     ApiKey(api_key::Command),
+    #[command(subcommand)]
+    OperatorKey(operator_key::Command),
+    #[command(subcommand)]
+    SigningKey(signing_key::Command),
     #[command(subcommand)]
     User(user::Command),
     #[command(subcommand)]

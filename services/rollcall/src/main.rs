@@ -13,13 +13,16 @@ mod public_url;
 mod serve;
 mod servers;
 mod session;
+mod settings;
 mod up;
 
 use std::process::ExitCode;
 
 use anyhow::Context;
 use cli::{Cli, Command};
-use commands::{api_key, audit, generate, group, migrate, scim, simulate, tenant, user, user_attribute};
+use commands::{
+    api_key, audit, generate, group, migrate, operator_key, scim, signing_key, simulate, tenant, user, user_attribute,
+};
 use failure::Failure;
 use session::Session;
 
@@ -66,6 +69,8 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Simulate(args) => simulate::run(args, connection.output).await,
         Command::Scim(command) => scim::run(&command, &Session::open(&connection)?).await,
         Command::ApiKey(command) => api_key::run(command, &Session::open(&connection)?).await,
+        Command::OperatorKey(command) => operator_key::run(command, &Session::open(&connection)?).await,
+        Command::SigningKey(command) => signing_key::run(command, &Session::open(&connection)?).await,
         Command::User(command) => user::run(command, &Session::open(&connection)?).await,
         Command::UserAttribute(command) => user_attribute::run(command, &Session::open(&connection)?).await,
         Command::Group(command) => group::run(command, &Session::open(&connection)?).await,

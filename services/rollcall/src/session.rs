@@ -4,7 +4,7 @@ use anyhow::Context;
 use ids::TenantId;
 use proto::{
     Channel,
-    api_keys::v1::api_key_service_client::ApiKeyServiceClient,
+    api_keys::v1::{api_key_service_client::ApiKeyServiceClient, signing_key_service_client::SigningKeyServiceClient},
     identity::v1::{
         GetTenantRequest, Tenant, audit_service_client::AuditServiceClient, get_tenant_request,
         group_service_client::GroupServiceClient, role_service_client::RoleServiceClient,
@@ -114,6 +114,10 @@ impl Session {
     pub(crate) fn api_keys(&self) -> ApiKeyServiceClient<Authorized> {
         let channel = InterceptedService::new(self.api_keys.clone(), self.bearer.clone());
         ApiKeyServiceClient::new(channel).max_decoding_message_size(MESSAGE_LEN_MAX)
+    }
+
+    pub(crate) fn signing_keys(&self) -> SigningKeyServiceClient<Authorized> {
+        SigningKeyServiceClient::new(InterceptedService::new(self.api_keys.clone(), self.bearer.clone()))
     }
 
     fn to_identity(&self) -> Authorized {

@@ -25,6 +25,7 @@ use crate::{
     cli::DATA_DIR,
     public_url::{PublicAddress, PublicUrl, reachable},
     servers::Servers,
+    settings::{Keys, Limits},
 };
 
 /// Where the gRPC APIs listen unless told otherwise: what the commands connect to.
@@ -55,6 +56,10 @@ pub(crate) struct Args {
     #[command(flatten)]
     public_address: PublicAddress,
     #[command(flatten)]
+    keys: Keys,
+    #[command(flatten)]
+    limits: Limits,
+    #[command(flatten)]
     logging: Logging,
 }
 
@@ -72,7 +77,9 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let http = bootstrap::bind(args.listen, "--listen").await?;
     let grpc = bootstrap::bind(args.grpc_listen, "--grpc-listen").await?;
     let (http_address, grpc_address) = (bootstrap::address_of(&http)?, bootstrap::address_of(&grpc)?);
-    let Some(system) = shutdown.unless_requested(System::open(&data, locations(&args, &data)?)).await else {
+    let Some(system) =
+        shutdown.unless_requested(System::open(&data, locations(&args, &data)?, (args.keys, args.limits))).await
+    else {
         return Ok(());
     };
     let system = system?;
@@ -109,7 +116,9 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     if begun.is_err() {
         shutdown.request();
     }
-    begun.and(servers.finish().await)
+    let ended = begun.and(servers.finish().await);
+    system.tell_uses().await;
+    ended
 }
 
 fn locations(args: &Args, data: &DataDirectory) -> anyhow::Result<Locations> {

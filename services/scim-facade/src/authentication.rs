@@ -1,21 +1,25 @@
-//! Who calls: one API key with the scope `scim`, in front of every route.
+//! Who calls: an API key with the scope `scim`, or an access token that was issued for one, in front of every route.
 
-use authn::Scope;
+use authn::{Scope, Source};
 use axum::{
     extract::{FromRequestParts, Request, State},
     middleware::Next,
     response::Response,
 };
+use bootstrap::forwarded::Origin;
 use http::{header::AUTHORIZATION, request::Parts};
 use scim::Error;
 use tracing::Span;
 
 use crate::{Facade, error::Refusal, identity::Directory};
 
-/// Lets a request in, or says why not. A token is foreign here, even one of ours (rule R9).
-pub(crate) async fn admit(State(facade): State<Facade>, mut request: Request, next: Next) -> Result<Response, Refusal> {
+/// Lets a request in, or says why not. A token that is neither a key nor an access token is foreign here, even one of ours (rule R9).
+pub(crate) async fn admit(State(facade): State<Facade>, request: Request, next: Next) -> Result<Response, Refusal> {
     let bearer = authn::http::bearer(request.headers())?;
-    let principal = facade.authenticator().authenticate_key(&bearer).await?;
+    let (parts, body) = request.into_parts();
+    let address = Origin::of(&parts, facade.trusted_proxies()).client;
+    let mut request = Request::from_parts(parts, body);
+    let principal = facade.authenticator().authenticate_client(&bearer, Source::Client(address)).await?;
     if !principal.scopes.allows(Scope::Scim) {
         return Err(Error::forbidden("this API key lacks the scope `scim`: make a key that has it").into());
     }

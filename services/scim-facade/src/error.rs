@@ -32,6 +32,12 @@ const INTERNAL: &str = "the service failed; its log says why";
 /// The same for every cause: what a credential lacks is told to nobody (rule R3).
 const UNAUTHENTICATED: &str = "the API key is missing or not valid";
 
+/// Who reads this has shown the whole credential.
+const ADDRESS_REFUSED: &str = "the API key may not be used from this address: an administrator changes its networks with \
+                               `rollcall api-key update ID --allow-network …`";
+const OVER_BUDGET: &str =
+    "the tenant sends more requests a second than it may; try again after the time that Retry-After names";
+
 /// A refusal, ready to be answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Refusal {
@@ -49,6 +55,10 @@ impl From<authn::Error> for Refusal {
     fn from(error: authn::Error) -> Self {
         match error {
             authn::Error::Unauthenticated => Error::unauthorized(UNAUTHENTICATED).into(),
+            authn::Error::AddressRefused => Error::forbidden(ADDRESS_REFUSED).into(),
+            authn::Error::OverBudget { retry_after } => {
+                Self { error: Error::with_status(429, OVER_BUDGET), retry_after: Some(retry_after) }
+            }
             authn::Error::Unavailable { retry_after } => Self::later(UNAVAILABLE, retry_after),
         }
     }
@@ -184,8 +194,9 @@ impl IntoResponse for Refusal {
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         if let Some(after) = self.retry_after {
-            // At least a second: 0 would ask for a retry at once.
-            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
+            // Whole seconds, and at least one: 0 would ask for a retry at once.
+            let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
         }
         response
     }

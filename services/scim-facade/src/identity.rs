@@ -5,7 +5,7 @@
 
 use std::{error::Error as _, sync::Arc, time::Duration};
 
-use authn::{Authenticator, Principal};
+use authn::{Authenticator, Principal, Source};
 use proto::identity::v1::{
     CreateGroupRequest, CreateUserRequest, DeleteGroupRequest, DeleteUserRequest, GetGroupRequest, GetTenantRequest,
     GetUserRequest, ListMembersRequest, ListMembersResponse, ListUserAttributesRequest, ReplaceUserRequest, Tenant,
@@ -195,7 +195,11 @@ impl Directory {
             };
             if status.code() == Code::Unauthenticated && !renewed {
                 // The token has ended since the request was let in; the key may still be good.
-                principal = self.authenticator.authenticate_key(&self.bearer).await.map_err(credential_status)?;
+                principal = self
+                    .authenticator
+                    .authenticate_client(&self.bearer, Source::Service)
+                    .await
+                    .map_err(credential_status)?;
                 renewed = true;
             } else if may_call_again(call, &status) && Instant::now() + pause < held_until {
                 tokio::time::sleep(pause).await;
@@ -260,11 +264,15 @@ fn gone(status: Status) -> Status {
 fn credential_status(error: authn::Error) -> Status {
     match error {
         authn::Error::Unauthenticated => Status::unauthenticated("the key is no longer valid"),
-        authn::Error::Unavailable { retry_after } => Status::with_error_details(
-            Code::Unavailable,
-            "credentials cannot be checked now",
-            ErrorDetails::with_retry_info(Some(retry_after)),
-        ),
+        // Neither is asked of a request that was let in already.
+        authn::Error::AddressRefused => Status::permission_denied("the key may not be used from this address"),
+        authn::Error::OverBudget { retry_after } | authn::Error::Unavailable { retry_after } => {
+            Status::with_error_details(
+                Code::Unavailable,
+                "credentials cannot be checked now",
+                ErrorDetails::with_retry_info(Some(retry_after)),
+            )
+        }
     }
 }
 

@@ -12,6 +12,7 @@ mod error;
 mod http;
 mod identity;
 mod mapping;
+mod oauth;
 mod precondition;
 mod routes;
 mod schemas;

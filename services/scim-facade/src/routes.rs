@@ -24,17 +24,22 @@ use crate::{
     error::Refusal,
     http::{bulk, discovery, groups, me, root, users},
     identity::Channel,
+    oauth,
 };
 
-/// The service, under `/api/scim/v2`. Each route demands an API key, the unknown ones too. Paths elsewhere are left
-/// to whatever it is merged with.
+/// The service, under `/api/scim/v2`, and the token endpoint of its clients, `/api/oauth2/token`. Each route of the service demands a
+/// credential, the unknown ones too. Paths elsewhere are left to whatever it is merged with.
 pub fn router(config: Config, authenticator: Authenticator, identity: Channel) -> Router {
     let facade = Facade::new(&config, authenticator, identity);
     let known = known().with_state(facade.clone());
     let unknown = any(collapse).with_state(known.clone().fallback(no_endpoint));
     let all = [(format!("{PATH}/{{*rest}}"), unknown)];
     let known = paths().map(|(path, methods)| (path, methods.with_state(facade.clone())));
-    known.chain(all).fold(Router::new(), |router, (path, methods)| router.route(&path, guarded(methods, &facade)))
+    let token = post(oauth::token)
+        .fallback(oauth::method_not_allowed)
+        .layer::<_, Infallible>(CatchPanicLayer::custom(panicked));
+    let router = Router::new().route(oauth::PATH, token.with_state(facade.clone()));
+    known.chain(all).fold(router, |router, (path, methods)| router.route(&path, guarded(methods, &facade)))
 }
 
 /// The routes by themselves, for a path that was collapsed after its request was let in.

@@ -5,9 +5,10 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use ids::ApiKeyId;
 use proto::api_keys::v1::{Revocation, WatchRevocationsResponse, revocation::Subject};
 use tokio::time::Instant;
+
+use crate::CredentialId;
 
 /// A head older than this says nothing any more.
 const HEAD_AGE_MAX: Duration = Duration::from_millis(750);
@@ -16,7 +17,19 @@ const HEAD_AGE_MAX: Duration = Duration::from_millis(750);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Honoured,
+    /// Its credential has ended, or has changed since.
     Revoked,
+    /// It was signed by a key that was withdrawn: nothing is said of its credential.
+    Withdrawn,
+}
+
+/// What is refused of a credential.
+#[derive(Clone, Copy, Debug)]
+struct Ended {
+    /// Versions below this one.
+    below_version: i64,
+    /// Until when there may be a token that this matches.
+    until: SystemTime,
 }
 
 /// The list went back: its head lies before what was read already.
@@ -37,7 +50,7 @@ pub(super) struct State {
     heard: u64,
     /// How often the list went back: a stream that was opened before goes on from a position that means nothing now.
     generation: u64,
-    keys: HashMap<ApiKeyId, SystemTime>,
+    credentials: HashMap<CredentialId, Ended>,
     signing_keys: HashMap<String, SystemTime>,
 }
 
@@ -74,11 +87,22 @@ impl State {
         self.is_loaded() && self.is_confirmed(arrived)
     }
 
-    /// The verdict on tokens of `key` that are signed by `kid`, if the list is current.
-    pub(super) fn verdict(&self, arrived: Instant, key: ApiKeyId, kid: &str) -> Option<Verdict> {
+    /// The verdict on tokens of one version of a credential that are signed by `kid`, if the list is current.
+    pub(super) fn verdict(
+        &self,
+        arrived: Instant,
+        (credential, version): (CredentialId, i64),
+        kid: &str,
+    ) -> Option<Verdict> {
         // An entry is looked up whether its time has come or not: what it matches is dead either way.
-        let revoked = self.keys.contains_key(&key) || self.signing_keys.contains_key(kid);
-        self.is_current(arrived).then_some(if revoked { Verdict::Revoked } else { Verdict::Honoured })
+        let verdict = if self.credentials.get(&credential).is_some_and(|ended| version < ended.below_version) {
+            Verdict::Revoked
+        } else if self.signing_keys.contains_key(kid) {
+            Verdict::Withdrawn
+        } else {
+            Verdict::Honoured
+        };
+        self.is_current(arrived).then_some(verdict)
     }
 
     /// Takes the answer to a call for the head that began at `began`, when everything up to `position` was known.
@@ -125,11 +149,11 @@ impl State {
         let expires = revocation.expire_time.map_or(SystemTime::now() + crate::token::LIFE_MAX, |time| {
             UNIX_EPOCH + Duration::from_secs(u64::try_from(time.seconds).unwrap_or(0).saturating_add(1))
         });
+        let below_version = revocation.below_version.unwrap_or(i64::MAX);
+        let ended = Ended { below_version, until: expires };
         match revocation.subject {
-            Some(Subject::ApiKeyId(id)) => match id.parse() {
-                Ok(id) => drop(self.keys.insert(id, expires)),
-                Err(_) => tracing::error!("a revocation names what is no id"),
-            },
+            Some(Subject::ApiKeyId(id)) => self.end(id.parse().map(CredentialId::ApiKey), ended),
+            Some(Subject::TrustId(id)) => self.end(id.parse().map(CredentialId::Trust), ended),
             Some(Subject::SigningKid(kid)) => drop(self.signing_keys.insert(kid, expires)),
             None => tracing::error!(
                 position = revocation.position,
@@ -138,8 +162,18 @@ impl State {
         }
     }
 
+    fn end(&mut self, credential: Result<CredentialId, ids::InvalidId>, ended: Ended) {
+        let Ok(credential) = credential else {
+            tracing::error!("a revocation names what is no id");
+            return;
+        };
+        let known = self.credentials.entry(credential).or_insert(ended);
+        known.below_version = known.below_version.max(ended.below_version);
+        known.until = known.until.max(ended.until);
+    }
+
     fn forget_expired(&mut self, now: SystemTime) {
-        self.keys.retain(|_, expires| *expires > now);
+        self.credentials.retain(|_, ended| ended.until > now);
         self.signing_keys.retain(|_, expires| *expires > now);
     }
 
@@ -155,10 +189,21 @@ impl State {
 
 #[cfg(test)]
 mod tests {
+    use ids::{ApiKeyId, TrustId};
+
     use super::*;
 
-    fn revocation(position: i64, key: ApiKeyId) -> Revocation {
-        Revocation { position, subject: Some(Subject::ApiKeyId(key.to_string())), expire_time: None }
+    /// What is revoked as a whole.
+    fn revocation(position: i64, key: Token) -> Revocation {
+        let (CredentialId::ApiKey(id), _) = key else { panic!("{key:?}") };
+        Revocation { position, subject: Some(Subject::ApiKeyId(id.to_string())), ..Revocation::default() }
+    }
+
+    /// A credential with the version that a token names.
+    type Token = (CredentialId, i64);
+
+    fn token() -> Token {
+        (CredentialId::ApiKey(ApiKeyId::generate()), 1)
     }
 
     fn message(head: i64, revocations: Vec<Revocation>) -> WatchRevocationsResponse {
@@ -166,7 +211,7 @@ mod tests {
     }
 
     /// A list with one entry, known to be current at `now`.
-    fn loaded(now: Instant, key: ApiKeyId) -> State {
+    fn loaded(now: Instant, key: Token) -> State {
         let mut state = State::default();
         state.apply(message(1, vec![revocation(1, key)]), 0, now).unwrap();
         state.confirm(1, now, 1);
@@ -175,7 +220,7 @@ mod tests {
 
     #[test]
     fn r01_a_list_is_judged_by_once_it_is_complete_and_confirmed() {
-        let (now, key, other) = (Instant::now(), ApiKeyId::generate(), ApiKeyId::generate());
+        let (now, key, other) = (Instant::now(), token(), token());
         let mut state = State::default();
         assert_eq!(state.verdict(now, other, "kid"), None);
         state.confirm(2, now, 0);
@@ -189,7 +234,7 @@ mod tests {
 
     #[test]
     fn r25_what_a_stream_of_before_the_list_went_back_says_is_not_taken() {
-        let (now, key) = (Instant::now(), ApiKeyId::generate());
+        let (now, key) = (Instant::now(), token());
         let mut state = loaded(now, key);
         let generation = state.generation();
         state.confirm(0, now, 1);
@@ -203,7 +248,7 @@ mod tests {
 
     #[test]
     fn a_slow_answer_about_an_older_head_takes_nothing_back() {
-        let (now, key) = (Instant::now(), ApiKeyId::generate());
+        let (now, key) = (Instant::now(), token());
         let mut state = loaded(now, key);
         // The call began when nothing was known; the stream has been faster.
         state.confirm(0, now, 0);
@@ -213,11 +258,27 @@ mod tests {
 
     #[test]
     fn entries_are_forgotten_when_their_time_has_come() {
-        let (now, key) = (Instant::now(), ApiKeyId::generate());
+        let (now, key) = (Instant::now(), token());
         let mut state = loaded(now, key);
         state.forget_expired(SystemTime::now() + crate::token::LIFE_MAX - Duration::from_secs(1));
         assert_eq!(state.verdict(now, key, "kid"), Some(Verdict::Revoked));
         state.forget_expired(SystemTime::now() + crate::token::LIFE_MAX + Duration::from_secs(1));
         assert_eq!(state.verdict(now, key, "kid"), Some(Verdict::Honoured));
+    }
+
+    #[test]
+    fn r01_a_credential_that_was_changed_is_refused_in_its_earlier_versions_alone() {
+        let (now, trust) = (Instant::now(), TrustId::generate());
+        let mut state = State::default();
+        for (position, below) in [(1, 3), (2, 2)] {
+            let subject = Some(Subject::TrustId(trust.to_string()));
+            let changed = Revocation { position, subject, below_version: Some(below), expire_time: None };
+            state.apply(message(position, vec![changed]), 0, now).unwrap();
+        }
+        state.confirm(2, now, 2);
+        let verdict = |version| state.verdict(now, (CredentialId::Trust(trust), version), "kid");
+        assert_eq!((verdict(2), verdict(3)), (Some(Verdict::Revoked), Some(Verdict::Honoured)));
+        let key = CredentialId::ApiKey(ApiKeyId::from(trust.uuid()));
+        assert_eq!(state.verdict(now, (key, 1), "kid"), Some(Verdict::Honoured), "an id is of its kind");
     }
 }

@@ -9,7 +9,7 @@ use tonic::{Code, Status, body::Body};
 use tonic_types::StatusExt;
 use tower::{Layer as _, ServiceExt, service_fn};
 
-use super::ready;
+use super::{ANYWHERE, ready};
 use crate::{
     KeyText, Principal,
     grpc::{Callers, Layer, authorise},
@@ -173,7 +173,7 @@ async fn where_callers_are_unknown_the_table_still_says_what_is_served() {
 async fn a_principals_token_opens_the_next_service() {
     let fake = Fake::new();
     let (authenticator, key) = (ready(&fake).await, fake.key("identity.read"));
-    let principal = authenticator.authenticate_key(&super::bearer(&key)).await.unwrap();
+    let principal = authenticator.authenticate_client(&super::bearer(&key), ANYWHERE).await.unwrap();
     let mut request = tonic::Request::new(());
     authorise(&mut request, &principal);
     assert!(!format!("{request:?}").contains("eyJ"), "the token does not print");

@@ -5,9 +5,9 @@ use std::time::Duration;
 use futures::future::join_all;
 use tokio::time::{Instant, advance, sleep};
 
-use super::{bearer, ready};
+use super::{ANYWHERE, bearer, ready};
 use crate::{
-    Authenticator, Error, KeyText,
+    Authenticator, Budget, Error, KeyText,
     testing::{Fake, Link},
 };
 
@@ -16,12 +16,12 @@ const LONG_AGO: Duration = Duration::from_millis(800);
 
 async fn known(fake: &Fake) -> (Authenticator, KeyText) {
     let (authenticator, key) = (ready(fake).await, fake.key("scim"));
-    authenticator.authenticate_key(&bearer(&key)).await.unwrap();
+    authenticator.authenticate_client(&bearer(&key), ANYWHERE).await.unwrap();
     (authenticator, key)
 }
 
 async fn answer(authenticator: &Authenticator, key: &KeyText) -> Result<(), Error> {
-    authenticator.authenticate_key(&bearer(key)).await.map(drop)
+    authenticator.authenticate_client(&bearer(key), ANYWHERE).await.map(drop)
 }
 
 fn is_unavailable(answer: Result<(), Error>) -> bool {
@@ -40,7 +40,7 @@ async fn r01_a_revoked_key_dies_within_a_second_though_its_token_is_remembered()
     }
     assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
     assert_eq!(answer(&authenticator, &key).await, Err(Error::Unauthenticated));
-    assert_eq!(authenticator.authenticate(&token).await.err(), Some(Error::Unauthenticated));
+    assert_eq!(authenticator.authenticate(&token, ANYWHERE).await.err(), Some(Error::Unauthenticated));
 }
 
 #[tokio::test(start_paused = true)]
@@ -129,7 +129,7 @@ async fn r01_after_a_pause_of_the_process_an_old_message_proves_nothing() {
 async fn r01_nothing_is_ready_before_the_list_was_loaded() {
     let fake = Fake::new();
     fake.link(Link::Cut);
-    let authenticator = Authenticator::new(fake.channel());
+    let authenticator = Authenticator::new(fake.channel(), Budget::default());
     let unready = tokio::time::timeout(Duration::from_secs(60), authenticator.ready()).await;
     assert!(unready.is_err());
     let key = fake.key("scim");
@@ -144,10 +144,10 @@ async fn r01_a_withdrawn_signing_key_kills_its_tokens_but_not_the_key() {
     let fake = Fake::new();
     let (authenticator, key) = known(&fake).await;
     let token = fake.token(&key).unwrap();
-    assert!(authenticator.authenticate(&token).await.is_ok());
+    assert!(authenticator.authenticate(&token, ANYWHERE).await.is_ok());
     fake.rotate();
     let exchanges = fake.exchanges();
-    while authenticator.authenticate(&token).await.is_ok() {
+    while authenticator.authenticate(&token, ANYWHERE).await.is_ok() {
         sleep(Duration::from_millis(10)).await;
     }
     assert_eq!(answer(&authenticator, &key).await, Ok(()));
@@ -173,5 +173,27 @@ async fn r25_a_list_that_went_back_is_read_again_and_forgets_no_revocation() {
     fake.revoke(&late);
     sleep(Duration::from_secs(1)).await;
     assert_eq!(answer(&authenticator, &late).await, Err(Error::Unauthenticated));
-    assert_eq!(authenticator.authenticate(&token).await.err(), Some(Error::Unauthenticated));
+    assert_eq!(authenticator.authenticate(&token, ANYWHERE).await.err(), Some(Error::Unauthenticated));
+}
+
+#[tokio::test(start_paused = true)]
+async fn r01_a_narrowed_key_is_felt_within_a_second_and_goes_on_with_what_is_left() {
+    let fake = Fake::new();
+    let (authenticator, key) = (ready(&fake).await, fake.key("scim identity.read"));
+    let before = authenticator.authenticate_client(&bearer(&key), ANYWHERE).await.unwrap();
+    let token = fake.token(&key).unwrap();
+    fake.change(&key, "identity.read");
+    let began = Instant::now();
+    let narrowed = loop {
+        let now = authenticator.authenticate_client(&bearer(&key), ANYWHERE).await.unwrap();
+        if now.scopes != before.scopes {
+            break now;
+        }
+        sleep(Duration::from_millis(10)).await;
+    };
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    assert_eq!(narrowed.scopes.to_string(), "identity.read");
+    assert_eq!(authenticator.authenticate(&token, ANYWHERE).await.err(), Some(Error::Unauthenticated));
+    assert!(authenticator.authenticate(&fake.token(&key).unwrap(), ANYWHERE).await.is_ok());
+    assert_eq!(fake.exchanges(), 2);
 }

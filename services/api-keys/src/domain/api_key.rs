@@ -1,12 +1,22 @@
 //! A key, and what a new one may be.
 
-use authn::{Scope, Scopes};
+use std::{collections::HashSet, time::Duration};
+
+use authn::{CredentialId, Grant, Networks, Scope, Scopes};
 use ids::{ApiKeyId, TenantId};
 
 use super::{Error, Timestamp};
 
 /// The longest name, in characters.
 pub(crate) const NAME_LENGTH_MAX: usize = 128;
+/// The longest description, in characters.
+pub(crate) const DESCRIPTION_LENGTH_MAX: usize = 1024;
+/// How long before its end a key is warned of.
+pub(crate) const WARNING: Duration = Duration::from_secs(30 * 24 * 3600);
+/// How long both keys of a rotation work when nothing else is asked for.
+const OVERLAP_DEFAULT: Duration = Duration::from_secs(7 * 24 * 3600);
+/// How long they may.
+const OVERLAP_MAX: Duration = Duration::from_secs(90 * 24 * 3600);
 /// The latest end of a key: the end of the year 9999, the last that protobuf can write.
 const EXPIRY_MAX: Timestamp = Timestamp(253_402_300_799_000_000);
 
@@ -15,12 +25,31 @@ const EXPIRY_MAX: Timestamp = Timestamp(253_402_300_799_000_000);
 pub(crate) struct ApiKey {
     pub(crate) id: ApiKeyId,
     pub(crate) tenant: TenantId,
-    pub(crate) name: String,
-    pub(crate) scopes: Scopes,
+    pub(crate) about: About,
+    /// How often what it grants was changed, from 1 on.
+    pub(crate) version: i64,
     pub(crate) creator: String,
     pub(crate) created_at: Timestamp,
-    pub(crate) expires_at: Option<Timestamp>,
     pub(crate) revoked_at: Option<Timestamp>,
+    pub(crate) replaced_by: Option<ApiKeyId>,
+    pub(crate) last_use: Option<LastUse>,
+}
+
+/// What an administrator decides about a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct About {
+    pub(crate) name: String,
+    pub(crate) description: String,
+    pub(crate) scopes: Scopes,
+    pub(crate) networks: Networks,
+    pub(crate) expires_at: Option<Timestamp>,
+}
+
+/// When a credential was used last, and from where, where that is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LastUse {
+    pub(crate) at: Timestamp,
+    pub(crate) address: String,
 }
 
 /// Whether a key can be used.
@@ -32,17 +61,35 @@ pub(crate) enum State {
 }
 
 impl ApiKey {
+    /// A new key.
+    pub(crate) fn new(id: ApiKeyId, tenant: TenantId, about: About, creator: String, now: Timestamp) -> Self {
+        Self {
+            id,
+            tenant,
+            about,
+            version: 1,
+            creator,
+            created_at: now,
+            revoked_at: None,
+            replaced_by: None,
+            last_use: None,
+        }
+    }
+
     pub(crate) fn state(&self, now: Timestamp) -> State {
-        state(self.expires_at, self.revoked_at, now)
+        state(self.about.expires_at, self.revoked_at, now)
+    }
+
+    /// Whether it can be used and will soon have ended.
+    pub(crate) fn expires_soon(&self, now: Timestamp) -> bool {
+        self.state(now) == State::Active && self.about.expires_at.is_some_and(|end| end <= now.after(WARNING))
     }
 }
 
 /// What verifying a key takes.
 #[derive(Clone, Debug)]
 pub(crate) struct Credential {
-    pub(crate) id: ApiKeyId,
-    pub(crate) tenant: TenantId,
-    pub(crate) scopes: Scopes,
+    pub(crate) grant: Grant,
     /// A PHC string.
     pub(crate) hash: String,
     pub(crate) expires_at: Option<Timestamp>,
@@ -67,47 +114,153 @@ fn state(expires_at: Option<Timestamp>, revoked_at: Option<Timestamp>, now: Time
     }
 }
 
-/// What a caller asks a new key to be, found possible.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct NewApiKey {
+impl About {
+    /// Checks what an issuer with the scopes `issuer` asks of a key at `now`. No scopes mean `scim` alone.
+    pub(crate) fn new(asked: Asked, issuer: Scopes, now: Timestamp) -> Result<Self, Error> {
+        let about = Self {
+            name: name(asked.name)?,
+            description: description(asked.description)?,
+            scopes: scopes(&asked.scopes)?,
+            networks: networks(&asked.allowed_networks)?,
+            expires_at: asked.expires_at.map(|end| ending(end, now)).transpose()?,
+        };
+        given(about.scopes, issuer)?;
+        Ok(about)
+    }
+
+    /// Takes over what is asked for in the fields that are named.
+    pub(crate) fn changed(&self, asked: Asked, fields: &HashSet<Field>, now: Timestamp) -> Result<Self, Error> {
+        let mut about = self.clone();
+        if fields.contains(&Field::Name) {
+            about.name = name(asked.name)?;
+        }
+        if fields.contains(&Field::Description) {
+            about.description = description(asked.description)?;
+        }
+        if fields.contains(&Field::Scopes) {
+            about.scopes = scopes(&asked.scopes)?;
+        }
+        if fields.contains(&Field::AllowedNetworks) {
+            about.networks = networks(&asked.allowed_networks)?;
+        }
+        if fields.contains(&Field::ExpireTime) {
+            about.expires_at = asked.expires_at.map(|end| ending(end, now)).transpose()?;
+        }
+        Ok(about)
+    }
+
+    /// Whether a token that was issued by `earlier` says something else, or lives longer, than one by this.
+    pub(crate) fn grants_other_than(&self, earlier: &Self) -> bool {
+        (self.scopes, &self.networks, self.expires_at) != (earlier.scopes, &earlier.networks, earlier.expires_at)
+    }
+}
+
+/// What a caller asks of a key, unchecked.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Asked {
     pub(crate) name: String,
-    pub(crate) scopes: Scopes,
+    pub(crate) description: String,
+    pub(crate) scopes: Vec<String>,
+    pub(crate) allowed_networks: Vec<String>,
     pub(crate) expires_at: Option<Timestamp>,
 }
 
-impl NewApiKey {
-    /// Checks what an issuer with the scopes `issuer` asks for at `now`. No scopes mean `scim` alone.
-    pub(crate) fn new(
-        name: String,
-        scopes: &[String],
-        expires_at: Option<Timestamp>,
-        (issuer, now): (Scopes, Timestamp),
-    ) -> Result<Self, Error> {
-        let length = name.chars().count();
-        if !(1..=NAME_LENGTH_MAX).contains(&length) || name.chars().any(char::is_control) {
-            let description = format!("write 1 to {NAME_LENGTH_MAX} characters without control characters");
-            return Err(Error::invalid("api_key.name", description));
+/// A field of a key that can be changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Field {
+    Name,
+    Description,
+    Scopes,
+    AllowedNetworks,
+    ExpireTime,
+}
+
+impl Field {
+    pub(crate) fn from_path(path: &str) -> Result<Self, Error> {
+        match path {
+            "name" => Ok(Self::Name),
+            "description" => Ok(Self::Description),
+            "scopes" => Ok(Self::Scopes),
+            "allowed_networks" => Ok(Self::AllowedNetworks),
+            "expire_time" => Ok(Self::ExpireTime),
+            _ => Err(Error::invalid(
+                "update_mask",
+                "write one or more of name, description, scopes, expire_time, allowed_networks",
+            )),
         }
-        if expires_at.is_some_and(|end| end.second() <= now.second() || end > EXPIRY_MAX) {
-            return Err(Error::invalid("api_key.expire_time", "the key must end in the future, before the year 10000"));
-        }
-        Ok(Self { name, scopes: given(scopes, issuer)?, expires_at })
     }
 }
 
+/// How a key is rotated.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rotation {
+    overlap: Duration,
+    /// When the new key ends; none means after as long a life as the old one was given.
+    expires_at: Option<Timestamp>,
+}
+
+impl Rotation {
+    pub(crate) fn new(overlap: Option<Duration>, expires_at: Option<Timestamp>, now: Timestamp) -> Result<Self, Error> {
+        let overlap = overlap.unwrap_or(OVERLAP_DEFAULT);
+        if overlap > OVERLAP_MAX {
+            return Err(Error::invalid("overlap", "both keys may work for at most 90 days"));
+        }
+        Ok(Self { overlap, expires_at: expires_at.map(|end| ending(end, now)).transpose()? })
+    }
+
+    /// What the new key is, and when the old one ends.
+    pub(crate) fn of(self, old: &ApiKey, now: Timestamp) -> (About, Timestamp) {
+        let life = old.about.expires_at.map(|end| end.since(old.created_at));
+        let expires_at = self.expires_at.or_else(|| life.map(|life| now.after(life).min(EXPIRY_MAX)));
+        let overlapped = now.after(self.overlap);
+        let old_ends = old.about.expires_at.map_or(overlapped, |end| end.min(overlapped));
+        (About { expires_at, ..old.about.clone() }, old_ends)
+    }
+}
+
+fn name(text: String) -> Result<String, Error> {
+    let length = text.chars().count();
+    if !(1..=NAME_LENGTH_MAX).contains(&length) || text.chars().any(char::is_control) {
+        let description = format!("write 1 to {NAME_LENGTH_MAX} characters without control characters");
+        return Err(Error::invalid("api_key.name", description));
+    }
+    Ok(text)
+}
+
+fn description(text: String) -> Result<String, Error> {
+    let unprintable = |c: char| c.is_control() && c != '\n';
+    if text.chars().count() > DESCRIPTION_LENGTH_MAX || text.chars().any(unprintable) {
+        let description =
+            format!("write up to {DESCRIPTION_LENGTH_MAX} characters without control characters other than line feeds");
+        return Err(Error::invalid("api_key.description", description));
+    }
+    Ok(text)
+}
+
+fn networks(texts: &[String]) -> Result<Networks, Error> {
+    Networks::parse(texts).map_err(|error| Error::invalid("api_key.allowed_networks", error.to_string()))
+}
+
+fn ending(end: Timestamp, now: Timestamp) -> Result<Timestamp, Error> {
+    if end.second() <= now.second() || end > EXPIRY_MAX {
+        return Err(Error::invalid("api_key.expire_time", "the key must end in the future, before the year 10000"));
+    }
+    Ok(end)
+}
+
+fn scopes(texts: &[String]) -> Result<Scopes, Error> {
+    if texts.is_empty() {
+        return Ok([Scope::Scim].into_iter().collect());
+    }
+    let scopes: Result<_, _> = texts.iter().map(|text| text.parse::<Scope>()).collect();
+    scopes.map_err(|error| Error::invalid("api_key.scopes", error.to_string()))
+}
+
 /// Nobody gives what they lack (`rules.md` R6).
-fn given(scopes: &[String], issuer: Scopes) -> Result<Scopes, Error> {
-    let mut asked = Vec::with_capacity(scopes.len().max(1));
-    for scope in scopes {
-        let scope = scope.parse::<Scope>().map_err(|error| Error::invalid("api_key.scopes", error.to_string()))?;
-        asked.push(scope);
-    }
-    if asked.is_empty() {
-        asked.push(Scope::Scim);
-    }
-    match asked.iter().find(|scope| !issuer.may_give(**scope)) {
-        Some(scope) => Err(Error::ScopeDenied(*scope)),
-        None => Ok(asked.into_iter().collect()),
+pub(crate) fn given(scopes: Scopes, issuer: Scopes) -> Result<(), Error> {
+    match scopes.iter().find(|scope| !issuer.may_give(*scope)) {
+        Some(scope) => Err(Error::ScopeDenied(scope)),
+        None => Ok(()),
     }
 }
 
@@ -119,11 +272,11 @@ pub(crate) struct Revocation {
     pub(crate) expires_at: Timestamp,
 }
 
-/// Whose tokens are refused.
+/// Which tokens are refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum RevocationSubject {
-    /// A key's.
-    ApiKey(ApiKeyId),
+    /// A credential's, or those of its versions below one.
+    Credential(CredentialId, Option<i64>),
     /// Those that a signing key has signed.
     SigningKey(String),
 }
@@ -136,17 +289,25 @@ mod tests {
 
     const NOW: Timestamp = Timestamp(1_700_000_000_500_000);
 
-    fn new(name: &str, scopes: &[&str], expires_at: Option<Timestamp>, issuer: &str) -> Result<NewApiKey, Error> {
-        let scopes: Vec<String> = scopes.iter().map(ToString::to_string).collect();
-        NewApiKey::new(name.to_owned(), &scopes, expires_at, (issuer.parse().unwrap(), NOW))
+    fn new(name: &str, scopes: &[&str], expires_at: Option<Timestamp>, issuer: &str) -> Result<About, Error> {
+        let scopes = scopes.iter().map(ToString::to_string).collect();
+        let asked = Asked { name: name.to_owned(), scopes, expires_at, ..Asked::default() };
+        About::new(asked, issuer.parse().unwrap(), NOW)
     }
 
-    fn field(refused: Result<NewApiKey, Error>) -> &'static str {
+    fn field(refused: Result<About, Error>) -> &'static str {
         match refused {
             Err(Error::Invalid { field, .. }) => field,
             other => panic!("{other:?}"),
         }
     }
+
+    fn key(expires_at: Option<Timestamp>) -> ApiKey {
+        let about = About { expires_at, ..new("n", &["scim"], None, "admin").unwrap() };
+        ApiKey::new(ApiKeyId::generate(), TenantId::generate(), about, "operator:x".into(), NOW)
+    }
+
+    const DAY: Duration = Duration::from_secs(24 * 3600);
 
     #[test]
     fn a_name_has_1_to_128_characters_and_no_control_characters() {
@@ -191,5 +352,56 @@ mod tests {
         assert_eq!(at(1_700_000_010_000_000), State::Expired);
         assert_eq!(state(Some(end), Some(NOW), end), State::Revoked);
         assert_eq!(state(None, None, Timestamp(i64::MAX)), State::Active);
+    }
+
+    #[test]
+    fn a_description_may_have_lines_and_no_other_control_characters() {
+        let about = |text: &str| {
+            let asked = Asked { name: "n".into(), description: text.to_owned(), ..Asked::default() };
+            About::new(asked, "admin".parse().unwrap(), NOW)
+        };
+        assert!(about(&"é\n".repeat(DESCRIPTION_LENGTH_MAX / 2)).is_ok());
+        for text in [&"x".repeat(DESCRIPTION_LENGTH_MAX + 1), "a\tb", "\0"] {
+            assert_eq!(field(about(text)), "api_key.description", "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_change_takes_over_the_fields_named_and_no_others() {
+        let before = key(None).about;
+        let asked = Asked { name: "new".into(), scopes: vec!["admin".into()], ..Asked::default() };
+        let after = before.changed(asked.clone(), &HashSet::from([Field::Name]), NOW).unwrap();
+        assert_eq!(after, About { name: "new".into(), ..before.clone() });
+        assert!(!after.grants_other_than(&before));
+        let after = before.changed(asked, &HashSet::from([Field::Scopes]), NOW).unwrap();
+        assert_eq!((after.scopes.to_string(), &*after.name), ("admin".to_owned(), "n"));
+        assert!(after.grants_other_than(&before));
+        for path in ["", "id", "name.x", "revoke_time", "*"] {
+            assert!(Field::from_path(path).is_err(), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_warned_of_in_its_last_30_days() {
+        let old = key(Some(NOW.after(31 * DAY)));
+        assert!(!old.expires_soon(NOW));
+        assert!(old.expires_soon(NOW.after(DAY)));
+        assert!(!old.expires_soon(NOW.after(31 * DAY)), "it has ended");
+        assert!(!key(None).expires_soon(NOW));
+        assert!(!ApiKey { revoked_at: Some(NOW), ..key(Some(NOW.after(DAY))) }.expires_soon(NOW));
+    }
+
+    #[test]
+    fn a_rotation_gives_the_new_key_the_old_ones_life_and_puts_off_no_end() {
+        let later = NOW.after(100 * DAY);
+        let rotate = |old: &ApiKey, overlap, end| Rotation::new(overlap, end, later).unwrap().of(old, later);
+        let (about, old_ends) = rotate(&key(None), None, None);
+        assert_eq!((about.expires_at, old_ends), (None, later.after(7 * DAY)));
+        let (about, old_ends) = rotate(&key(Some(NOW.after(180 * DAY))), Some(90 * DAY), None);
+        assert_eq!((about.expires_at, old_ends), (Some(later.after(180 * DAY)), NOW.after(180 * DAY)));
+        let (about, old_ends) = rotate(&key(None), Some(Duration::ZERO), Some(later.after(DAY)));
+        assert_eq!((about.expires_at, old_ends), (Some(later.after(DAY)), later));
+        assert!(Rotation::new(Some(90 * DAY + Duration::from_secs(1)), None, NOW).is_err());
+        assert!(Rotation::new(None, Some(NOW), NOW).is_err());
     }
 }

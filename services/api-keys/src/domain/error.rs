@@ -1,5 +1,7 @@
 //! Why a call is refused.
 
+use std::time::Duration;
+
 use authn::Scope;
 
 /// Why a call is refused.
@@ -11,10 +13,20 @@ pub(crate) enum Error {
     Invalid { field: &'static str, description: String },
     #[error("a key cannot be given the scope {0}, which its issuer lacks")]
     ScopeDenied(Scope),
-    #[error("the key is not valid")]
+    #[error("the key has ended: make a new one")]
+    Ended,
+    #[error("the credential is not valid")]
     Unauthenticated,
+    #[error("the client lacks the scope scim")]
+    NotForClients,
+    #[error("the client may not be used from this address")]
+    AddressRefused,
+    #[error("too many wrong credentials came from this address")]
+    Throttled { retry_after: Duration },
     #[error("too many keys are being checked")]
     Busy,
+    #[error("the issuer of the assertion does not answer")]
+    IssuerUnavailable,
     #[error("the database does not answer")]
     StoreUnavailable,
     #[error("internal error")]

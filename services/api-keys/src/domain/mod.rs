@@ -6,7 +6,9 @@ mod error;
 mod page;
 mod time;
 
-pub(crate) use api_key::{ApiKey, Credential, NewApiKey, Revocation, RevocationSubject, State};
+pub(crate) use api_key::{
+    About, ApiKey, Asked, Credential, Field, LastUse, Revocation, RevocationSubject, Rotation, State, WARNING, given,
+};
 pub(crate) use caller::{AuditEntry, Caller};
 pub(crate) use error::Error;
 pub(crate) use page::{AuditCursor, page_size};

@@ -16,9 +16,19 @@ impl Timestamp {
         Self(self.0.saturating_add(micros(duration)))
     }
 
+    /// How long it is after an earlier time; nothing if it is not after it.
+    pub(crate) fn since(self, earlier: Self) -> Duration {
+        Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+
     /// The second that it lies in: tokens count in those.
     pub(crate) const fn second(self) -> i64 {
         self.0.div_euclid(1_000_000)
+    }
+
+    /// The beginning of the second that it lies in.
+    pub(crate) const fn whole_second(self) -> Self {
+        Self(self.second() * 1_000_000)
     }
 
     pub(crate) fn system_time(self) -> SystemTime {

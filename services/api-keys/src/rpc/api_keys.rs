@@ -1,18 +1,21 @@
 //! `ApiKeyService`.
 
+use std::collections::HashSet;
+
 use authn::{KeyText, grpc::principal, key::Kind};
 use ids::{ApiKeyId, TenantId};
 use proto::api_keys::v1::{
     ApiKey as ProtoApiKey, CreateApiKeyRequest, CreateApiKeyResponse, GetApiKeyRequest, ListApiKeysRequest,
     ListApiKeysResponse, ListKeyAuditEntriesRequest, ListKeyAuditEntriesResponse, RevokeApiKeyRequest,
-    api_key_service_server::ApiKeyService,
+    RotateApiKeyRequest, RotateApiKeyResponse, UpdateApiKeyRequest, api_key_service_server::ApiKeyService,
 };
 use tonic::{Request, Response, Status, async_trait};
 
 use super::convert;
 use crate::{
     ApiKeys,
-    domain::{ApiKey, AuditCursor, Caller, Error, NewApiKey, Timestamp, page_size},
+    domain::{About, ApiKey, AuditCursor, Caller, Error, Field, Rotation, Timestamp, page_size},
+    store::{Change, Successor},
 };
 
 /// Serves `ApiKeyService`, behind authentication.
@@ -26,22 +29,15 @@ impl ApiKeyService for ApiKeyRpc {
     ) -> Result<Response<CreateApiKeyResponse>, Status> {
         let caller = caller(&request, &request.get_ref().tenant_id, "rollcall.api_keys.v1.ApiKeyService/CreateApiKey")?;
         let now = Timestamp::now();
-        let new = new_api_key(request.into_inner().api_key.unwrap_or_default(), &caller, now)?;
-        let text = KeyText::mint(Kind::Tenant, ApiKeyId::generate()).map_err(|error| {
-            tracing::error!(%error, "a key could not be made");
-            Error::Internal
-        })?;
-        let hash = self.0.0.hashing.hash(text.clone()).await?;
-        let key = ApiKey {
-            id: text.id(),
-            tenant: caller.tenant,
-            name: new.name,
-            scopes: new.scopes,
-            creator: caller.actor.clone(),
-            created_at: now,
-            expires_at: new.expires_at,
-            revoked_at: None,
-        };
+        if caller.tenant == TenantId::OPERATOR {
+            return Err(
+                Error::invalid("tenant_id", "operator credentials are installed and rotated, not created").into()
+            );
+        }
+        let asked = convert::asked(request.into_inner().api_key.unwrap_or_default())?;
+        let about = About::new(asked, caller.scopes, now)?;
+        let (text, hash) = self.mint(Kind::Tenant).await?;
+        let key = ApiKey::new(text.id(), caller.tenant, about, caller.actor.clone(), now);
         self.0.0.store.create(&caller, key.clone(), hash).await?;
         let api_key = Some(convert::api_key(key, now));
         Ok(Response::new(CreateApiKeyResponse { api_key, key: text.expose().to_owned() }))
@@ -67,6 +63,52 @@ impl ApiKeyService for ApiKeyRpc {
         let now = Timestamp::now();
         let api_keys = keys.into_iter().map(|key| convert::api_key(key, now)).collect();
         Ok(Response::new(ListApiKeysResponse { api_keys, next_page_token }))
+    }
+
+    async fn update_api_key(&self, request: Request<UpdateApiKeyRequest>) -> Result<Response<ProtoApiKey>, Status> {
+        let caller = caller(&request, &request.get_ref().tenant_id, "rollcall.api_keys.v1.ApiKeyService/UpdateApiKey")?;
+        let UpdateApiKeyRequest { api_key, update_mask, .. } = request.into_inner();
+        if caller.tenant == TenantId::OPERATOR {
+            return Err(Error::invalid("tenant_id", "operator credentials are rotated and revoked, not changed").into());
+        }
+        let api_key = api_key.unwrap_or_default();
+        let id = convert::api_key_id(&api_key.id)?;
+        let paths = update_mask.unwrap_or_default().paths;
+        let fields: HashSet<Field> = paths.iter().map(|path| Field::from_path(path)).collect::<Result<_, _>>()?;
+        if fields.is_empty() {
+            return Err(Error::invalid("update_mask", "name at least one field to change").into());
+        }
+        let change = Change { asked: convert::asked(api_key)?, fields };
+        let key = self.0.0.store.update(&caller, id, change).await?.ok_or(Error::NotFound)?;
+        self.0.0.heads.moved();
+        Ok(Response::new(convert::api_key(key, Timestamp::now())))
+    }
+
+    async fn rotate_api_key(
+        &self,
+        request: Request<RotateApiKeyRequest>,
+    ) -> Result<Response<RotateApiKeyResponse>, Status> {
+        let caller = caller(&request, &request.get_ref().tenant_id, "rollcall.api_keys.v1.ApiKeyService/RotateApiKey")?;
+        let RotateApiKeyRequest { api_key_id, overlap, expire_time, .. } = request.into_inner();
+        let now = Timestamp::now();
+        let overlap = overlap.map(|overlap| convert::from_duration(overlap, "overlap")).transpose()?;
+        let ends = expire_time.map(|time| convert::from_timestamp(time, "expire_time")).transpose()?;
+        let rotation = Rotation::new(overlap, ends, now)?;
+        // Read before the argon2 run, which is not for keys that are not there, and again under a lock.
+        let old = self.0.0.store.get(&caller, convert::api_key_id(&api_key_id)?).await?.ok_or(Error::NotFound)?;
+        let (about, previous_ends) = rotation.of(&old, now);
+        let kind = if caller.tenant == TenantId::OPERATOR { Kind::Operator } else { Kind::Tenant };
+        let (text, hash) = self.mint(kind).await?;
+        let key = ApiKey::new(text.id(), caller.tenant, about, caller.actor.clone(), now);
+        let successor = Successor { key: key.clone(), hash, previous: old.id, previous_ends };
+        let previous = self.0.0.store.rotate(&caller, successor).await?.ok_or(Error::NotFound)?;
+        self.0.0.heads.moved();
+        let now = Timestamp::now();
+        Ok(Response::new(RotateApiKeyResponse {
+            api_key: Some(convert::api_key(key, now)),
+            key: text.expose().to_owned(),
+            previous: Some(convert::api_key(previous, now)),
+        }))
     }
 
     async fn revoke_api_key(&self, request: Request<RevokeApiKeyRequest>) -> Result<Response<ProtoApiKey>, Status> {
@@ -98,12 +140,16 @@ fn caller<T>(request: &Request<T>, named: &str, action: &'static str) -> Result<
     Ok(Caller::new(principal(request)?, named, action)?)
 }
 
-fn new_api_key(asked: ProtoApiKey, caller: &Caller, now: Timestamp) -> Result<NewApiKey, Error> {
-    if caller.tenant == TenantId::OPERATOR {
-        return Err(Error::invalid("tenant_id", "operator credentials are installed, not created"));
+impl ApiKeyRpc {
+    /// The text of a new key, and its hash.
+    async fn mint(&self, kind: Kind) -> Result<(KeyText, String), Error> {
+        let text = KeyText::mint(kind, ApiKeyId::generate()).map_err(|error| {
+            tracing::error!(%error, "a key could not be made");
+            Error::Internal
+        })?;
+        let hash = self.0.0.hashing.hash(text.clone()).await?;
+        Ok((text, hash))
     }
-    let expires_at = asked.expire_time.map(|time| convert::from_timestamp(time, "api_key.expire_time")).transpose()?;
-    NewApiKey::new(asked.name, &asked.scopes, expires_at, (caller.scopes, now))
 }
 
 /// Cuts `rows` to a page of `size`, and answers its last row if there are more.

@@ -1,14 +1,21 @@
 //! Between the domain and the wire.
 
+use std::{collections::HashSet, net::IpAddr, time::Duration};
+
+use ::proto::api_keys::v1::{self as proto, r#use::Credential};
+use authn::CredentialId;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use ids::ApiKeyId;
-use pbjson_types::Timestamp as ProtoTimestamp;
-use proto::api_keys::v1 as proto;
+use pbjson_types::{Duration as ProtoDuration, Timestamp as ProtoTimestamp};
+use secrecy::ExposeSecret;
 use uuid::Uuid;
 
 use crate::{
-    domain::{ApiKey, AuditCursor, AuditEntry, Error, Revocation, RevocationSubject, State, Timestamp},
-    store::SigningKey,
+    domain::{
+        About, ApiKey, Asked, AuditCursor, AuditEntry, Error, LastUse, Revocation, RevocationSubject, State, Timestamp,
+    },
+    exchange::Issued,
+    store::{SigningKey, Used},
 };
 
 pub(super) fn api_key(key: ApiKey, now: Timestamp) -> proto::ApiKey {
@@ -17,16 +24,24 @@ pub(super) fn api_key(key: ApiKey, now: Timestamp) -> proto::ApiKey {
         State::Expired => proto::ApiKeyState::Expired,
         State::Revoked => proto::ApiKeyState::Revoked,
     };
+    let expires_soon = key.expires_soon(now);
+    let About { name, description, scopes, networks, expires_at } = key.about;
     proto::ApiKey {
         id: key.id.to_string(),
         tenant_id: key.tenant.to_string(),
-        name: key.name,
-        scopes: key.scopes.iter().map(|scope| scope.to_string()).collect(),
+        name,
+        scopes: scopes.iter().map(|scope| scope.to_string()).collect(),
         creator: key.creator,
         create_time: Some(timestamp(key.created_at)),
-        expire_time: key.expires_at.map(timestamp),
+        expire_time: expires_at.map(timestamp),
         revoke_time: key.revoked_at.map(timestamp),
         state: state.into(),
+        description,
+        allowed_networks: networks.iter().collect(),
+        last_use_time: key.last_use.as_ref().map(|used| timestamp(used.at)),
+        last_use_address: key.last_use.map(|used| used.address).unwrap_or_default(),
+        replaced_by: key.replaced_by.map(|id| id.to_string()).unwrap_or_default(),
+        expires_soon,
     }
 }
 
@@ -42,15 +57,76 @@ pub(super) fn audit_entry(entry: AuditEntry) -> proto::KeyAuditEntry {
 }
 
 pub(super) fn revocation(revocation: Revocation) -> proto::Revocation {
-    let subject = match revocation.subject {
-        RevocationSubject::ApiKey(id) => proto::revocation::Subject::ApiKeyId(id.to_string()),
-        RevocationSubject::SigningKey(kid) => proto::revocation::Subject::SigningKid(kid),
+    let (subject, below_version) = match revocation.subject {
+        RevocationSubject::Credential(CredentialId::ApiKey(id), below) => {
+            (proto::revocation::Subject::ApiKeyId(id.to_string()), below)
+        }
+        RevocationSubject::Credential(CredentialId::Trust(id), below) => {
+            (proto::revocation::Subject::TrustId(id.to_string()), below)
+        }
+        RevocationSubject::SigningKey(kid) => (proto::revocation::Subject::SigningKid(kid), None),
     };
     proto::Revocation {
         position: revocation.position,
         subject: Some(subject),
         expire_time: Some(timestamp(revocation.expires_at)),
+        below_version,
     }
+}
+
+/// What a caller asks of a key.
+pub(super) fn asked(key: proto::ApiKey) -> Result<Asked, Error> {
+    Ok(Asked {
+        name: key.name,
+        description: key.description,
+        scopes: key.scopes,
+        allowed_networks: key.allowed_networks,
+        expires_at: key.expire_time.map(|time| from_timestamp(time, "api_key.expire_time")).transpose()?,
+    })
+}
+
+/// A token and when it ends.
+pub(super) fn issued(issued: &Issued) -> (String, Option<ProtoTimestamp>) {
+    (issued.token.expose_secret().to_owned(), Some(timestamp(issued.expires_at)))
+}
+
+/// An address that a service tells; empty where it knows none.
+pub(super) fn address(text: &str) -> Result<Option<IpAddr>, Error> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(|_| Error::invalid("client_address", "not an address"))
+}
+
+/// A use of a key. That of a credential which this release does not know is none.
+pub(super) fn used(used: proto::Use) -> Result<Option<Used>, Error> {
+    let at = used.time.map(|time| from_timestamp(time, "uses.time")).transpose()?.unwrap_or_else(Timestamp::now);
+    // No clock of another machine makes a use of tomorrow.
+    let at = at.min(Timestamp::now());
+    let address = address(&used.address)?.map(|address| address.to_string()).unwrap_or_default();
+    let Some(Credential::ApiKeyId(id)) = used.credential else { return Ok(None) };
+    Ok(Some(Used { key: api_key_id(&id)?, last_use: LastUse { at, address } }))
+}
+
+pub(super) fn signing_keys(keys: Vec<SigningKey>) -> Vec<proto::SigningKey> {
+    let mut signing = HashSet::new();
+    let keys = keys.into_iter().map(|key| proto::SigningKey {
+        // Newest first: the first of a purpose signs.
+        signs: signing.insert(key.purpose.clone()),
+        kid: key.kid,
+        purpose: key.purpose,
+        create_time: Some(timestamp(key.created_at)),
+    });
+    keys.collect()
+}
+
+/// A length of time that a caller wrote.
+pub(super) fn from_duration(duration: ProtoDuration, field: &'static str) -> Result<Duration, Error> {
+    let whole = u64::try_from(duration.seconds).ok().zip(u32::try_from(duration.nanos).ok());
+    whole
+        .filter(|(_, nanos)| *nanos < 1_000_000_000)
+        .map(|(seconds, nanos)| Duration::new(seconds, nanos))
+        .ok_or_else(|| Error::invalid(field, "not a length of time"))
 }
 
 pub(super) fn jwk(key: SigningKey) -> proto::Jwk {

@@ -2,18 +2,23 @@
 
 use futures::stream::{self, BoxStream, StreamExt};
 use proto::api_keys::v1::{
-    ExchangeApiKeyRequest, ExchangeApiKeyResponse, GetJwksRequest, GetRevocationHeadRequest, GetRevocationHeadResponse,
-    Jwks, WatchRevocationsRequest, WatchRevocationsResponse, credential_service_server::CredentialService,
+    ExchangeAccessTokenRequest, ExchangeAccessTokenResponse, ExchangeApiKeyRequest, ExchangeApiKeyResponse,
+    GetJwksRequest, GetRevocationHeadRequest, GetRevocationHeadResponse, IssueAccessTokenRequest,
+    IssueAccessTokenResponse, Jwks, RecordUsesRequest, RecordUsesResponse, WatchRevocationsRequest,
+    WatchRevocationsResponse, credential_service_server::CredentialService,
+    issue_access_token_request::Proof as ProtoProof,
 };
-use secrecy::ExposeSecret;
+use secrecy::SecretString;
 use tokio::sync::watch;
 use tonic::{Request, Response, Status, async_trait};
 
 use super::convert;
-use crate::{ApiKeys, domain::Error, heads::Head, store::Store};
+use crate::{ApiKeys, domain::Error, exchange::Proof, heads::Head, signing::Purpose, store::Store};
 
 /// How many revocations one message carries.
 const MESSAGE_ENTRIES_MAX: u64 = 1000;
+/// How many uses one message tells of.
+const USES_MAX: usize = 10_000;
 
 /// Serves `CredentialService`.
 pub(crate) struct CredentialRpc(pub(crate) ApiKeys);
@@ -24,14 +29,54 @@ impl CredentialService for CredentialRpc {
         &self,
         request: Request<ExchangeApiKeyRequest>,
     ) -> Result<Response<ExchangeApiKeyResponse>, Status> {
-        let issued = self.0.0.exchange.exchange(&request.into_inner().key).await?;
-        let expire_time = Some(convert::timestamp(issued.expires_at));
-        Ok(Response::new(ExchangeApiKeyResponse { token: issued.token.expose_secret().to_owned(), expire_time }))
+        let ExchangeApiKeyRequest { key, client_address } = request.into_inner();
+        let address = convert::address(&client_address)?;
+        let issued = self.0.0.exchange.exchange_key(&SecretString::from(key), address).await?;
+        let (token, expire_time) = convert::issued(&issued);
+        Ok(Response::new(ExchangeApiKeyResponse { token, expire_time }))
+    }
+
+    async fn exchange_access_token(
+        &self,
+        request: Request<ExchangeAccessTokenRequest>,
+    ) -> Result<Response<ExchangeAccessTokenResponse>, Status> {
+        let text = SecretString::from(request.into_inner().access_token);
+        let issued = self.0.0.exchange.exchange_access_token(&text).await?;
+        let (token, expire_time) = convert::issued(&issued);
+        Ok(Response::new(ExchangeAccessTokenResponse { token, expire_time }))
+    }
+
+    async fn issue_access_token(
+        &self,
+        request: Request<IssueAccessTokenRequest>,
+    ) -> Result<Response<IssueAccessTokenResponse>, Status> {
+        let IssueAccessTokenRequest { client_id, proof, client_address } = request.into_inner();
+        let address = convert::address(&client_address)?;
+        let proof = match proof {
+            Some(ProtoProof::ClientSecret(text)) => Proof::Secret(text.into()),
+            Some(ProtoProof::ClientAssertion(text)) => Proof::Assertion(text.into()),
+            None => return Err(Error::invalid("proof", "a client proves itself by a secret or an assertion").into()),
+        };
+        let issued = self.0.0.exchange.issue_access_token(&client_id, proof, address).await?;
+        let (access_token, expire_time) = convert::issued(&issued);
+        Ok(Response::new(IssueAccessTokenResponse { access_token, expire_time }))
+    }
+
+    async fn record_uses(&self, request: Request<RecordUsesRequest>) -> Result<Response<RecordUsesResponse>, Status> {
+        let uses = request.into_inner().uses;
+        if uses.len() > USES_MAX {
+            return Err(Error::invalid("uses", format!("tell of at most {USES_MAX} at once")).into());
+        }
+        let uses = uses.into_iter().map(convert::used).collect::<Result<Vec<_>, _>>()?;
+        self.0.0.store.record_uses(uses.into_iter().flatten().collect()).await?;
+        Ok(Response::new(RecordUsesResponse {}))
     }
 
     async fn get_jwks(&self, _: Request<GetJwksRequest>) -> Result<Response<Jwks>, Status> {
-        let keys = self.0.0.store.published_signing_keys().await?;
-        Ok(Response::new(Jwks { keys: keys.into_iter().map(convert::jwk).collect() }))
+        let keys = self.0.0.store.signing_keys().await?;
+        // Access tokens are verified here alone: nobody else is to take one for a token.
+        let keys = keys.into_iter().filter(|key| key.purpose == Purpose::Token.as_str());
+        Ok(Response::new(Jwks { keys: keys.map(convert::jwk).collect() }))
     }
 
     type WatchRevocationsStream = BoxStream<'static, Result<WatchRevocationsResponse, Status>>;

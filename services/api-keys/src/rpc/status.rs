@@ -19,8 +19,14 @@ impl From<Error> for Status {
             Error::NotFound => (Code::NotFound, "NOT_FOUND"),
             Error::Invalid { .. } => (Code::InvalidArgument, "INVALID_FIELD"),
             Error::ScopeDenied(_) => (Code::PermissionDenied, "SCOPE_DENIED"),
+            Error::Ended => (Code::FailedPrecondition, "KEY_ENDED"),
             Error::Unauthenticated => (Code::Unauthenticated, "UNAUTHENTICATED"),
-            Error::Busy => (Code::Unavailable, "BUSY"),
+            Error::NotForClients => (Code::PermissionDenied, "NOT_FOR_CLIENTS"),
+            Error::AddressRefused => (Code::PermissionDenied, "ADDRESS_REFUSED"),
+            // Not UNAVAILABLE, which is waited out: one more who waits would only hold more memory.
+            Error::Throttled { .. } => (Code::ResourceExhausted, "THROTTLED"),
+            Error::Busy => (Code::ResourceExhausted, "BUSY"),
+            Error::IssuerUnavailable => (Code::Unavailable, "ISSUER_UNAVAILABLE"),
             Error::StoreUnavailable => (Code::Unavailable, "STORE_UNAVAILABLE"),
             Error::Internal => (Code::Internal, "INTERNAL"),
         };
@@ -33,8 +39,12 @@ impl From<Error> for Status {
         if let Error::ScopeDenied(scope) = &error {
             metadata.insert("scope".to_owned(), scope.to_string());
         }
-        if code == Code::Unavailable {
-            details.set_retry_info(Some(RETRY_DELAY));
+        match &error {
+            Error::Throttled { retry_after } => drop(details.set_retry_info(Some(*retry_after))),
+            _ if matches!(code, Code::Unavailable | Code::ResourceExhausted) => {
+                details.set_retry_info(Some(RETRY_DELAY));
+            }
+            _ => {}
         }
         details.set_error_info(reason, DOMAIN, metadata);
         Self::with_error_details(code, error.to_string(), details)
@@ -53,8 +63,13 @@ mod tests {
             Error::NotFound,
             Error::invalid("page_size", "write 1"),
             Error::ScopeDenied(Scope::Admin),
+            Error::Ended,
             Error::Unauthenticated,
+            Error::NotForClients,
+            Error::AddressRefused,
+            Error::Throttled { retry_after: Duration::from_secs(7) },
             Error::Busy,
+            Error::IssuerUnavailable,
             Error::StoreUnavailable,
             Error::Internal,
         ];
@@ -72,8 +87,13 @@ mod tests {
                 "NotFound NOT_FOUND {}: not found",
                 "InvalidArgument INVALID_FIELD {\"field\": \"page_size\"}: page_size: write 1",
                 "PermissionDenied SCOPE_DENIED {\"scope\": \"admin\"}: a key cannot be given the scope admin, which its issuer lacks",
-                "Unauthenticated UNAUTHENTICATED {}: the key is not valid",
-                "Unavailable BUSY {}, retry: too many keys are being checked",
+                "FailedPrecondition KEY_ENDED {}: the key has ended: make a new one",
+                "Unauthenticated UNAUTHENTICATED {}: the credential is not valid",
+                "PermissionDenied NOT_FOR_CLIENTS {}: the client lacks the scope scim",
+                "PermissionDenied ADDRESS_REFUSED {}: the client may not be used from this address",
+                "ResourceExhausted THROTTLED {}, retry: too many wrong credentials came from this address",
+                "ResourceExhausted BUSY {}, retry: too many keys are being checked",
+                "Unavailable ISSUER_UNAVAILABLE {}, retry: the issuer of the assertion does not answer",
                 "Unavailable STORE_UNAVAILABLE {}, retry: the database does not answer",
                 "Internal INTERNAL {}: internal error",
             ]

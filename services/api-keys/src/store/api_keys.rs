@@ -1,9 +1,13 @@
 //! Keys.
 
+use std::collections::HashSet;
+
+use authn::{CredentialId, Grant, Scopes};
 use ids::{ApiKeyId, TenantId};
 use sea_orm::{
-    ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    ActiveValue::{NotSet, Set},
+    ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QueryOrder,
+    QuerySelect,
     sea_query::{Expr, OnConflict},
 };
 
@@ -13,11 +17,41 @@ use super::{
     entity::api_key,
     revocations, unavailable, unwritten,
 };
-use crate::domain::{ApiKey, Caller, Credential, Error, RevocationSubject, Timestamp};
+use crate::domain::{
+    About, ApiKey, Asked, Caller, Credential, Error, Field, LastUse, RevocationSubject, State, Timestamp, WARNING,
+    given,
+};
 
 type Insert = (Caller, ApiKey, String);
+type Update = (Caller, ApiKeyId, Change);
+type Rotate = (Caller, Successor);
+/// A key, or none, or why it is refused: an answer and no failure, so that an operator's use stands in the log.
+type Found = Result<Option<ApiKey>, Error>;
 type Find = (Caller, ApiKeyId);
 type List = (Caller, Option<ApiKeyId>, u64);
+
+/// What is asked of a key that is there.
+#[derive(Clone, Debug)]
+pub(crate) struct Change {
+    pub(crate) asked: Asked,
+    pub(crate) fields: HashSet<Field>,
+}
+
+/// A key that takes another's place.
+#[derive(Clone, Debug)]
+pub(crate) struct Successor {
+    pub(crate) key: ApiKey,
+    pub(crate) hash: String,
+    pub(crate) previous: ApiKeyId,
+    pub(crate) previous_ends: Timestamp,
+}
+
+/// The latest use of a key that a verifier tells of.
+#[derive(Clone, Debug)]
+pub(crate) struct Used {
+    pub(crate) key: ApiKeyId,
+    pub(crate) last_use: LastUse,
+}
 
 impl Store {
     /// Stores a new key of `caller`'s tenant with its hash.
@@ -46,9 +80,43 @@ impl Store {
         page(self.database.read(), caller.tenant, after, size).await.map_err(unwritten)
     }
 
+    /// Changes a key of `caller`'s tenant, if there is one, and answers it.
+    pub(crate) async fn update(&self, caller: &Caller, id: ApiKeyId, change: Change) -> Result<Option<ApiKey>, Error> {
+        self.write((caller.clone(), id, change), update).await.map_err(unwritten)?
+    }
+
+    /// Stores a successor, whose predecessor is in `caller`'s tenant and can still be used, and answers the predecessor.
+    pub(crate) async fn rotate(&self, caller: &Caller, successor: Successor) -> Result<Option<ApiKey>, Error> {
+        self.write((caller.clone(), successor), rotate).await.map_err(unwritten)?
+    }
+
     /// Revokes a key of `caller`'s tenant, if there is one and it is not revoked already, and answers it.
     pub(crate) async fn revoke(&self, caller: &Caller, id: ApiKeyId) -> Result<Option<ApiKey>, Error> {
         self.write((caller.clone(), id), revoke).await.map_err(unwritten)
+    }
+
+    /// Puts a hash in another's place, unless that has been done already. What the key grants stays as it is.
+    pub(crate) async fn rehash(&self, id: ApiKeyId, old: String, new: String) -> Result<(), Error> {
+        self.write((id, old, new), rehash).await.map_err(unwritten)
+    }
+
+    /// Notes when keys were used last.
+    pub(crate) async fn record_uses(&self, uses: Vec<Used>) -> Result<(), Error> {
+        self.write(uses, record_uses).await.map_err(unwritten)
+    }
+
+    /// At most `size` keys of all tenants that can be used and end soon, those that end first before others.
+    pub(crate) async fn expiring(&self, now: Timestamp, size: u64) -> Result<Vec<ApiKey>, Error> {
+        let rows = api_key::Entity::find()
+            .filter(api_key::Column::RevokedAtUs.is_null())
+            .filter(api_key::Column::ExpiresAtUs.gt(now.0))
+            .filter(api_key::Column::ExpiresAtUs.lte(now.after(WARNING).0))
+            .order_by_asc(api_key::Column::ExpiresAtUs)
+            .limit(size)
+            .all(self.database.read())
+            .await
+            .map_err(|error| unavailable(&error))?;
+        rows.into_iter().map(|row| ApiKey::try_from(row).map_err(|error| unavailable(&error))).collect()
     }
 
     /// What verifying the key `id` takes, whosever it is.
@@ -62,7 +130,7 @@ impl Store {
 fn create<'a>(tx: &'a DatabaseTransaction, (caller, key, hash): &'a Insert) -> Running<'a, ()> {
     Box::pin(async move {
         api_key::Entity::insert(row(key, hash)).exec_without_returning(tx).await?;
-        let detail = format!("scopes {}", key.scopes);
+        let detail = format!("scopes {}", key.about.scopes);
         audit::append(tx, caller, Note { subject: key.id.to_string(), detail: &detail }).await?;
         Ok(())
     })
@@ -97,6 +165,117 @@ fn list_and_note<'a>(tx: &'a DatabaseTransaction, (caller, after, size): &'a Lis
     })
 }
 
+fn update<'a>(tx: &'a DatabaseTransaction, (caller, id, change): &'a Update) -> Running<'a, Found> {
+    Box::pin(async move {
+        let key = match locked(tx, caller, *id).await? {
+            Ok(Some(key)) => key,
+            refused => return Ok(refused),
+        };
+        let now = Timestamp::now();
+        let about = key.about.changed(change.asked.clone(), &change.fields, now).map_err(database::Error::Refused)?;
+        // A life that is made longer gives anew all that the key may do.
+        refuse_unless_given(about.scopes, caller)?;
+        let version = if about.grants_other_than(&key.about) { key.version + 1 } else { key.version };
+        let fields: Vec<&str> = changed_fields(&key.about, &about);
+        let changed = ApiKey { about, version, ..key.clone() };
+        if fields.is_empty() {
+            return Ok(Ok(Some(changed)));
+        }
+        api_key::Entity::update(values(&changed)).exec_without_returning(tx).await?;
+        let detail = format!("changed {}", fields.join(", "));
+        audit::append(tx, caller, Note { subject: id.to_string(), detail: &detail }).await?;
+        if version != key.version {
+            revocations::append(tx, &RevocationSubject::Credential(CredentialId::ApiKey(*id), Some(version))).await?;
+        }
+        Ok(Ok(Some(changed)))
+    })
+}
+
+fn rotate<'a>(tx: &'a DatabaseTransaction, (caller, successor): &'a Rotate) -> Running<'a, Found> {
+    Box::pin(async move {
+        let previous = match locked(tx, caller, successor.previous).await? {
+            Ok(Some(previous)) => previous,
+            refused => return Ok(refused),
+        };
+        refuse_unless_given(previous.about.scopes, caller)?;
+        api_key::Entity::insert(row(&successor.key, &successor.hash)).exec_without_returning(tx).await?;
+        let ending = About { expires_at: Some(successor.previous_ends), ..previous.about.clone() };
+        let version = previous.version + i64::from(ending.grants_other_than(&previous.about));
+        let rotated = ApiKey { about: ending, version, replaced_by: Some(successor.key.id), ..previous.clone() };
+        api_key::Entity::update(values(&rotated)).exec_without_returning(tx).await?;
+        let detail = format!("replaced by {}", successor.key.id);
+        audit::append(tx, caller, Note { subject: previous.id.to_string(), detail: &detail }).await?;
+        if version != previous.version {
+            // Tokens of the old key that would live beyond its new end.
+            let subject = RevocationSubject::Credential(CredentialId::ApiKey(previous.id), Some(version));
+            revocations::append(tx, &subject).await?;
+        }
+        Ok(Ok(Some(rotated)))
+    })
+}
+
+fn rehash<'a>(tx: &'a DatabaseTransaction, (id, old, new): &'a (ApiKeyId, String, String)) -> Running<'a, ()> {
+    Box::pin(async move {
+        api_key::Entity::update_many()
+            .col_expr(api_key::Column::Hash, Expr::value(new.clone()))
+            .filter(api_key::Column::Id.eq(id.uuid()))
+            .filter(api_key::Column::Hash.eq(old.clone()))
+            .exec(tx)
+            .await?;
+        Ok(())
+    })
+}
+
+fn record_uses<'a>(tx: &'a DatabaseTransaction, uses: &'a Vec<Used>) -> Running<'a, ()> {
+    Box::pin(async move {
+        for used in uses {
+            // Several verifiers tell of one key, in any order.
+            let earlier = Condition::any()
+                .add(api_key::Column::LastUsedAtUs.is_null())
+                .add(api_key::Column::LastUsedAtUs.lt(used.last_use.at.0));
+            api_key::Entity::update_many()
+                .col_expr(api_key::Column::LastUsedAtUs, Expr::value(used.last_use.at.0))
+                .col_expr(api_key::Column::LastUsedFrom, Expr::value(used.last_use.address.clone()))
+                .filter(api_key::Column::Id.eq(used.key.uuid()))
+                .filter(earlier)
+                .exec(tx)
+                .await?;
+        }
+        Ok(())
+    })
+}
+
+/// A key of `caller`'s tenant that can be used, which nobody else changes until the transaction ends.
+async fn locked(tx: &DatabaseTransaction, caller: &Caller, id: ApiKeyId) -> Outcome<Found> {
+    let row = api_key::Entity::find_by_id((caller.tenant.uuid(), id.uuid())).lock_exclusive().one(tx).await?;
+    let key = row.map(ApiKey::try_from).transpose()?;
+    let ended = key.as_ref().is_some_and(|key| key.state(Timestamp::now()) != State::Active);
+    if caller.is_operator && (ended || key.is_none()) {
+        let detail = if ended { "refused: it has ended" } else { "not found" };
+        audit::append(tx, caller, Note { subject: id.to_string(), detail }).await?;
+    }
+    Ok(if ended { Err(Error::Ended) } else { Ok(key) })
+}
+
+fn refuse_unless_given(scopes: Scopes, caller: &Caller) -> Outcome<()> {
+    // The operator credential is the installation's: who holds it may put another in its place.
+    if caller.tenant == TenantId::OPERATOR {
+        return Ok(());
+    }
+    given(scopes, caller.scopes).map_err(database::Error::Refused)
+}
+
+fn changed_fields(before: &About, after: &About) -> Vec<&'static str> {
+    let differs = [
+        ("name", before.name != after.name),
+        ("description", before.description != after.description),
+        ("scopes", before.scopes != after.scopes),
+        ("expire_time", before.expires_at != after.expires_at),
+        ("allowed_networks", before.networks != after.networks),
+    ];
+    differs.into_iter().filter(|(_, differs)| *differs).map(|(field, _)| field).collect()
+}
+
 fn revoke<'a>(tx: &'a DatabaseTransaction, (caller, id): &'a Find) -> Running<'a, Option<ApiKey>> {
     Box::pin(async move {
         // The condition makes of two that revoke at once the later one find nothing to do.
@@ -118,7 +297,7 @@ fn revoke<'a>(tx: &'a DatabaseTransaction, (caller, id): &'a Find) -> Running<'a
             audit::append(tx, caller, Note { subject: id.to_string(), detail }).await?;
         }
         if revoked {
-            revocations::append(tx, &RevocationSubject::ApiKey(*id)).await?;
+            revocations::append(tx, &RevocationSubject::Credential(CredentialId::ApiKey(*id), None)).await?;
         }
         Ok(found)
     })
@@ -144,16 +323,29 @@ async fn page<C: ConnectionTrait>(
 }
 
 fn row(key: &ApiKey, hash: &str) -> api_key::ActiveModel {
+    api_key::ActiveModel { hash: Set(hash.to_owned()), ..values(key) }
+}
+
+/// All of a key but its hash.
+fn values(key: &ApiKey) -> api_key::ActiveModel {
+    let ApiKey { id, tenant, about, version, creator, created_at, revoked_at, replaced_by, last_use } = key;
+    let last_use = last_use.as_ref();
     api_key::ActiveModel {
-        tenant_id: Set(key.tenant.uuid()),
-        id: Set(key.id.uuid()),
-        name: Set(key.name.clone()),
-        scopes: Set(key.scopes.to_string()),
-        hash: Set(hash.to_owned()),
-        creator: Set(key.creator.clone()),
-        created_at_us: Set(key.created_at.0),
-        expires_at_us: Set(key.expires_at.map(|at| at.0)),
-        revoked_at_us: Set(key.revoked_at.map(|at| at.0)),
+        tenant_id: Set(tenant.uuid()),
+        id: Set(id.uuid()),
+        name: Set(about.name.clone()),
+        description: Set(about.description.clone()),
+        scopes: Set(about.scopes.to_string()),
+        allowed_networks: Set(about.networks.to_string()),
+        version: Set(*version),
+        hash: NotSet,
+        creator: Set(creator.clone()),
+        created_at_us: Set(created_at.0),
+        expires_at_us: Set(about.expires_at.map(|at| at.0)),
+        revoked_at_us: Set(revoked_at.map(|at| at.0)),
+        replaced_by: Set(replaced_by.map(ApiKeyId::uuid)),
+        last_used_at_us: Set(last_use.map(|used| used.at.0)),
+        last_used_from: Set(last_use.map(|used| used.address.clone()).unwrap_or_default()),
     }
 }
 
@@ -161,15 +353,24 @@ impl TryFrom<api_key::Model> for ApiKey {
     type Error = DbErr;
 
     fn try_from(row: api_key::Model) -> Result<Self, DbErr> {
+        let about = About {
+            name: row.name,
+            description: row.description,
+            scopes: row.scopes.parse().map_err(|_| unreadable())?,
+            networks: row.allowed_networks.parse().map_err(|_| unreadable())?,
+            expires_at: row.expires_at_us.map(Timestamp),
+        };
+        let address = row.last_used_from;
         Ok(Self {
             id: row.id.into(),
             tenant: row.tenant_id.into(),
-            name: row.name,
-            scopes: row.scopes.parse().map_err(|_| unreadable())?,
+            about,
+            version: row.version,
             creator: row.creator,
             created_at: Timestamp(row.created_at_us),
-            expires_at: row.expires_at_us.map(Timestamp),
             revoked_at: row.revoked_at_us.map(Timestamp),
+            replaced_by: row.replaced_by.map(ApiKeyId::from),
+            last_use: row.last_used_at_us.map(|at| LastUse { at: Timestamp(at), address }),
         })
     }
 }
@@ -178,17 +379,18 @@ impl TryFrom<api_key::Model> for Credential {
     type Error = DbErr;
 
     fn try_from(row: api_key::Model) -> Result<Self, DbErr> {
-        Ok(Self {
-            id: row.id.into(),
+        let grant = Grant {
             tenant: row.tenant_id.into(),
+            credential: CredentialId::ApiKey(row.id.into()),
+            version: row.version,
             scopes: row.scopes.parse().map_err(|_| unreadable())?,
-            hash: row.hash,
-            expires_at: row.expires_at_us.map(Timestamp),
-            revoked_at: row.revoked_at_us.map(Timestamp),
-        })
+            networks: row.allowed_networks.parse().map_err(|_| unreadable())?,
+        };
+        let (expires_at, revoked_at) = (row.expires_at_us.map(Timestamp), row.revoked_at_us.map(Timestamp));
+        Ok(Self { grant, hash: row.hash, expires_at, revoked_at })
     }
 }
 
 fn unreadable() -> DbErr {
-    DbErr::Type("the scopes of a key cannot be read".into())
+    DbErr::Type("what a key may do cannot be read".into())
 }

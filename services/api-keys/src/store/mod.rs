@@ -15,13 +15,13 @@ use database::{Database, Location};
 use futures::future::BoxFuture;
 use sea_orm::{DatabaseTransaction, DbErr};
 
+pub(crate) use api_keys::{Change, Successor, Used};
 pub(crate) use signing_keys::SigningKey;
 
 use crate::{OpenError, SERVICE, domain::Error};
 use migrations::Migrator;
 
-/// A work's outcome inside its transaction. No work here refuses: what is not found is answered, so that the use stands
-/// in the log.
+/// A work's outcome inside its transaction. What is not found is answered and no failure, so that the use stands in the log.
 type Outcome<T> = Result<T, database::Error<Error>>;
 /// A work, running.
 type Running<'a, T> = BoxFuture<'a, Outcome<T>>;

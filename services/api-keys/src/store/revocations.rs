@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use authn::CredentialId;
 use sea_orm::{
     ActiveValue::Set,
     ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect,
@@ -16,6 +17,7 @@ use super::{
 use crate::domain::{Error, Revocation, RevocationSubject, Timestamp};
 
 const API_KEY: &str = "api_key";
+const TRUST: &str = "trust";
 const SIGNING_KEY: &str = "signing_key";
 /// The one row of the head.
 const HEAD: i64 = 1;
@@ -66,9 +68,10 @@ pub(super) async fn append(tx: &DatabaseTransaction, subject: &RevocationSubject
         Some(row) => row.try_get_by_index(0)?,
         None => return Err(sea_orm::DbErr::RecordNotFound("the head of the revocation list".into()).into()),
     };
-    let (kind, subject) = match subject {
-        RevocationSubject::ApiKey(id) => (API_KEY, id.to_string()),
-        RevocationSubject::SigningKey(kid) => (SIGNING_KEY, kid.clone()),
+    let (kind, subject, below_version) = match subject {
+        RevocationSubject::Credential(CredentialId::ApiKey(id), below) => (API_KEY, id.to_string(), *below),
+        RevocationSubject::Credential(CredentialId::Trust(id), below) => (TRUST, id.to_string(), *below),
+        RevocationSubject::SigningKey(kid) => (SIGNING_KEY, kid.clone(), None),
     };
     let entry = revocation::ActiveModel {
         position: Set(position),
@@ -76,6 +79,7 @@ pub(super) async fn append(tx: &DatabaseTransaction, subject: &RevocationSubject
         subject: Set(subject),
         // By the clock after the wait for the row.
         expires_at_us: Set(Timestamp::now().after(authn::token::LIFE_MAX + MARGIN).0),
+        below_version: Set(below_version),
     };
     revocation::Entity::insert(entry).exec_without_returning(tx).await?;
     Ok(())
@@ -85,9 +89,11 @@ impl TryFrom<revocation::Model> for Revocation {
     type Error = Error;
 
     fn try_from(row: revocation::Model) -> Result<Self, Error> {
+        let of = |credential| RevocationSubject::Credential(credential, row.below_version);
         let subject = match row.subject_kind.as_str() {
-            API_KEY => row.subject.parse().ok().map(RevocationSubject::ApiKey),
-            SIGNING_KEY => Some(RevocationSubject::SigningKey(row.subject)),
+            API_KEY => row.subject.parse().ok().map(|id| of(CredentialId::ApiKey(id))),
+            TRUST => row.subject.parse().ok().map(|id| of(CredentialId::Trust(id))),
+            SIGNING_KEY => Some(RevocationSubject::SigningKey(row.subject.clone())),
             _ => None,
         };
         // An entry that cannot be read must not be passed over: without it verifiers would honour what is revoked.

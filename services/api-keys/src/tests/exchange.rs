@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use authn::{Error as AuthnError, KeyText, key::Kind};
+use authn::{Error as AuthnError, KeyText, Networks, key::Kind};
 use database::testing::Engine;
 use futures::future::join_all;
 use ids::{ApiKeyId, TenantId};
@@ -13,23 +13,21 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
 use crate::{
-    domain::{ApiKey, Caller, Timestamp},
-    testing::{Replica, World, by, until},
+    domain::{About, ApiKey, Caller, Timestamp},
+    testing::{ANYWHERE, Replica, World, by, until},
 };
 
 /// A key that ends at `expires_at`, which the API would not make.
 async fn ending(replica: &Replica, expires_at: Timestamp) -> KeyText {
     let key = KeyText::mint(Kind::Tenant, ApiKeyId::generate()).unwrap();
-    let stored = ApiKey {
-        id: key.id(),
-        tenant: TenantId::generate(),
+    let about = About {
         name: "ending".into(),
+        description: String::new(),
         scopes: "scim".parse().unwrap(),
-        creator: "test".into(),
-        created_at: Timestamp::now(),
+        networks: Networks::default(),
         expires_at: Some(expires_at),
-        revoked_at: None,
     };
+    let stored = ApiKey::new(key.id(), TenantId::generate(), about, "test".into(), Timestamp::now());
     let hash = replica.api_keys.0.hashing.hash(key.clone()).await.unwrap();
     let caller = Caller { tenant: stored.tenant, ..Caller::installation(key.id()) };
     replica.api_keys.0.store.create(&caller, stored, hash).await.unwrap();
@@ -69,7 +67,7 @@ async fn r03_unknown_wrong_revoked_and_expired_keys_cost_and_answer_the_same(
         assert_eq!(replica.runs(), before + 1, "{key}");
     }
     let before = replica.runs();
-    let mistyped = ExchangeApiKeyRequest { key: format!("{}x", good.expose()) };
+    let mistyped = ExchangeApiKeyRequest { key: format!("{}x", good.expose()), ..ExchangeApiKeyRequest::default() };
     answers.push(answer(&replica.credentials().exchange_api_key(mistyped).await.unwrap_err()));
     assert_eq!(replica.runs(), before, "a mistyped key costs nothing");
     assert_eq!(answers[0].0, Code::Unauthenticated);
@@ -87,7 +85,7 @@ async fn a_token_lives_five_minutes_and_never_longer_than_its_key(
     let soon = Timestamp::now().after(Duration::from_secs(60));
     let (lasting, ending) = (replica.create(TenantId::generate(), &[]).await, ending(&replica, soon).await);
     let life = async |key: &KeyText| {
-        let message = ExchangeApiKeyRequest { key: key.expose().to_owned() };
+        let message = ExchangeApiKeyRequest { key: key.expose().to_owned(), ..ExchangeApiKeyRequest::default() };
         let answer = replica.credentials().exchange_api_key(message).await.unwrap().into_inner();
         let end = answer.expire_time.unwrap();
         assert_eq!(end.nanos, 0);
@@ -106,7 +104,7 @@ async fn many_requests_with_one_cold_key_make_one_argon2_run(
     let replica = world.replica().await;
     let key = replica.create(TenantId::generate(), &["scim"]).await;
     let (bearer, before) = (SecretString::from(key.expose()), replica.runs());
-    let answers = join_all((0..50).map(|_| replica.authenticator.authenticate_key(&bearer))).await;
+    let answers = join_all((0..50).map(|_| replica.authenticator.authenticate_client(&bearer, ANYWHERE))).await;
     assert!(answers.iter().all(Result::is_ok));
     assert_eq!(replica.runs(), before + 1);
 }
@@ -127,13 +125,14 @@ async fn r04_a_flood_of_wrong_keys_is_turned_away_and_a_verified_key_passes_it(
         .map(|_| {
             let mut credentials = replica.credentials();
             let unknown = KeyText::mint(Kind::Tenant, ApiKeyId::generate()).unwrap();
-            let message = ExchangeApiKeyRequest { key: unknown.expose().to_owned() };
+            let message =
+                ExchangeApiKeyRequest { key: unknown.expose().to_owned(), ..ExchangeApiKeyRequest::default() };
             tokio::spawn(async move { credentials.exchange_api_key(message).await.map(drop) })
         })
         .collect();
     until(async || hashing.places() == 0).await;
     let busy = replica.exchange(&cold).await.unwrap_err();
-    assert_eq!(busy.code(), Code::Unavailable, "never refused");
+    assert_eq!(busy.code(), Code::ResourceExhausted, "never refused");
     assert!(busy.get_details_retry_info().is_some());
     replica.exchange(&verified).await.unwrap();
     flood.into_iter().for_each(|one| one.abort());
@@ -171,7 +170,7 @@ async fn an_operator_credential_is_installed_once_and_dies_like_a_key(
     let Some(world) = World::new(engine).await else { return };
     let replica = world.replica().await;
     let bearer = SecretString::from(replica.operator.expose());
-    let principal = replica.authenticator.authenticate(&bearer).await.unwrap();
+    let principal = replica.authenticator.authenticate(&bearer, ANYWHERE).await.unwrap();
     assert!(principal.is_operator());
     assert_eq!(principal.actor(), format!("operator:{}", replica.operator.id()));
     let before = replica.runs();
@@ -181,7 +180,10 @@ async fn an_operator_credential_is_installed_once_and_dies_like_a_key(
     assert_eq!(replica.api_keys.install_operator(&tenants).await, Err(crate::InstallError::NotAnOperator));
 
     revoke(&replica, TenantId::OPERATOR, &replica.operator).await;
-    until(async || replica.authenticator.authenticate(&bearer).await.err() == Some(AuthnError::Unauthenticated)).await;
+    until(async || {
+        replica.authenticator.authenticate(&bearer, ANYWHERE).await.err() == Some(AuthnError::Unauthenticated)
+    })
+    .await;
     replica.api_keys.install_operator(&replica.operator).await.unwrap();
-    assert_eq!(replica.authenticator.authenticate(&bearer).await.err(), Some(AuthnError::Unauthenticated));
+    assert_eq!(replica.authenticator.authenticate(&bearer, ANYWHERE).await.err(), Some(AuthnError::Unauthenticated));
 }

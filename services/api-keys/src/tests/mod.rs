@@ -4,5 +4,8 @@ mod access;
 mod audit;
 mod exchange;
 mod keys;
+mod life;
+mod oauth;
 mod opening;
 mod revocations;
+mod signing_keys;

@@ -1,5 +1,6 @@
 //! Starting: schemas, signing keys, replicas.
 
+use authn::CredentialId;
 use database::testing::{Engine, TestDatabase};
 use futures::future::join_all;
 use ids::TenantId;
@@ -7,7 +8,10 @@ use proto::api_keys::v1::GetJwksRequest;
 use rstest::rstest;
 use secrecy::SecretString;
 
-use crate::{ApiKeys, Config, EncryptionKey, Migrate, OpenError, testing::World};
+use crate::{
+    AccessTokenLife, ApiKeys, Config, EncryptionKey, HashWork, Migrate, OpenError,
+    testing::{ANYWHERE, World},
+};
 
 #[rstest]
 #[tokio::test]
@@ -24,7 +28,10 @@ async fn replicas_that_start_at_once_share_one_signing_key(#[values(Engine::Sqli
     for issuer in &replicas {
         let token = SecretString::from(issuer.exchange(&key).await.unwrap());
         for verifier in &replicas {
-            assert_eq!(verifier.authenticator.authenticate(&token).await.unwrap().key, key.id());
+            assert_eq!(
+                verifier.authenticator.authenticate(&token, ANYWHERE).await.unwrap().credential,
+                CredentialId::ApiKey(key.id())
+            );
         }
     }
 }
@@ -49,6 +56,8 @@ async fn an_old_schema_is_refused_and_a_migrated_one_is_not(
         location: database.location().clone(),
         encryption_key: "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=".parse().unwrap(),
         migrate,
+        hash_work: HashWork::default(),
+        access_token_life: AccessTokenLife::default(),
     };
     assert!(matches!(ApiKeys::open(config(Migrate::Check)).await, Err(OpenError::Schema(_))));
     ApiKeys::open(config(Migrate::Run)).await.unwrap();

@@ -12,7 +12,7 @@ use proto::api_keys::v1::{
 use rstest::rstest;
 use secrecy::SecretString;
 
-use crate::testing::{PATIENCE, Replica, World, by, until};
+use crate::testing::{ANYWHERE, PATIENCE, Replica, World, by, until};
 
 async fn revoke(replica: &Replica, tenant: TenantId, id: String) {
     let message = RevokeApiKeyRequest { tenant_id: tenant.to_string(), api_key_id: id };
@@ -30,13 +30,15 @@ async fn r01_a_revocation_reaches_the_verifiers_of_every_replica_within_a_second
     let key = here.create(tenant, &["identity.read"]).await;
     let (text, token) = (SecretString::from(key.expose()), SecretString::from(there.exchange(&key).await.unwrap()));
     for (replica, bearer) in [(&here, &text), (&here, &token), (&there, &text), (&there, &token)] {
-        replica.authenticator.authenticate(bearer).await.unwrap();
+        replica.authenticator.authenticate(bearer, ANYWHERE).await.unwrap();
     }
     revoke(&here, tenant, key.id().to_string()).await;
     let revoked = Instant::now();
     let refused = async |replica: &Replica, bearer| {
-        until(async || replica.authenticator.authenticate(bearer).await.err() == Some(AuthnError::Unauthenticated))
-            .await;
+        until(async || {
+            replica.authenticator.authenticate(bearer, ANYWHERE).await.err() == Some(AuthnError::Unauthenticated)
+        })
+        .await;
     };
     refused(&here, &token).await;
     refused(&there, &token).await;

@@ -12,7 +12,11 @@ use telemetry::propagation::ClientLayer;
 use tonic::service::RoutesBuilder;
 
 use super::{API_KEYS, CREDENTIALS, is_loaded, warn_of_open_network};
-use crate::{servers::Servers, up::location};
+use crate::{
+    servers::Servers,
+    settings::{Keys, Limits},
+    up::location,
+};
 
 /// Settings of api-keys.
 #[derive(clap::Args, Debug)]
@@ -32,6 +36,10 @@ pub(crate) struct Args {
     /// The file that holds the key which signing keys are encrypted under, the same for every replica
     #[arg(long, env = "ROLLCALL_ENCRYPTION_KEY_FILE", value_name = "FILE")]
     encryption_key_file: PathBuf,
+    #[command(flatten)]
+    keys: Keys,
+    #[command(flatten)]
+    limits: Limits,
     #[command(flatten)]
     logging: Logging,
 }
@@ -55,7 +63,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
 
     let own = Peer { service: Some(Service::ApiKeys), ..Peer::default() };
     let credentials = Channel::in_process(observed(api_keys.internal_routes(Callers::Known)), own).layered(ClientLayer);
-    let authenticator = Authenticator::new(credentials);
+    let authenticator = Authenticator::new(credentials, args.limits.budget()?);
     let ready = {
         let (api_keys, authenticator) = (api_keys.clone(), authenticator.clone());
         move || {
@@ -88,6 +96,8 @@ async fn open(args: &Args) -> anyhow::Result<ApiKeys> {
         location: location(&args.database_url)?,
         encryption_key: encryption_key.context("the file of --encryption-key-file cannot be used")?,
         migrate: Migrate::Check,
+        hash_work: args.keys.hash_work()?,
+        access_token_life: args.keys.access_token_life()?,
     };
     let api_keys = ApiKeys::open(config).await?;
     if let Some(path) = &args.operator_key_file {

@@ -11,7 +11,7 @@ use secrecy::SecretString;
 use tonic::service::RoutesBuilder;
 
 use super::{DIRECTORIES, IDENTITY, connect, is_loaded, warn_of_open_network};
-use crate::{servers::Servers, up::location};
+use crate::{servers::Servers, settings::Limits, up::location};
 
 /// Settings of identity.
 #[derive(clap::Args, Debug)]
@@ -28,6 +28,8 @@ pub(crate) struct Args {
     /// The internal listener of api-keys
     #[arg(long, env = "ROLLCALL_API_KEYS_INTERNAL_URL", value_name = "URL")]
     api_keys_internal_url: Uri,
+    #[command(flatten)]
+    limits: Limits,
     #[command(flatten)]
     logging: Logging,
 }
@@ -46,7 +48,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let internal = bootstrap::bind(args.internal_listen, "--internal-listen").await?;
     let (address, internal_address) = (bootstrap::address_of(&listener)?, bootstrap::address_of(&internal)?);
     warn_of_open_network(internal_address, "--internal-listen");
-    let authenticator = Authenticator::new(connect(&args.api_keys_internal_url, "--api-keys-internal-url")?);
+    let authenticator =
+        Authenticator::new(connect(&args.api_keys_internal_url, "--api-keys-internal-url")?, args.limits.budget()?);
     let config = Config { location: location(&args.database_url)?, schema: Schema::Check };
     let Some(identity) = shutdown.unless_requested(Identity::open(config)).await else { return Ok(()) };
     let identity = identity?;

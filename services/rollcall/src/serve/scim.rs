@@ -8,7 +8,7 @@ use bootstrap::{Shutdown, health, settings::Logging};
 use http::Uri;
 
 use super::{connect, is_loaded};
-use crate::{public_url::PublicAddress, servers::Servers};
+use crate::{public_url::PublicAddress, servers::Servers, settings::Limits};
 
 /// Settings of the SCIM façade.
 #[derive(clap::Args, Debug)]
@@ -25,6 +25,8 @@ pub(crate) struct Args {
     #[command(flatten)]
     public_address: PublicAddress,
     #[command(flatten)]
+    limits: Limits,
+    #[command(flatten)]
     logging: Logging,
 }
 
@@ -33,7 +35,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let shutdown = Shutdown::on_signal().context("signals cannot be caught")?;
     let listener = bootstrap::bind(args.listen, "--listen").await?;
     let address = bootstrap::address_of(&listener)?;
-    let authenticator = Authenticator::new(connect(&args.api_keys_internal_url, "--api-keys-internal-url")?);
+    let authenticator =
+        Authenticator::new(connect(&args.api_keys_internal_url, "--api-keys-internal-url")?, args.limits.budget()?);
     let identity = connect(&args.identity_internal_url, "--identity-internal-url")?;
 
     let config = args.public_address.facade_config();

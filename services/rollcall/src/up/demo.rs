@@ -46,7 +46,13 @@ async fn prepare(session: &Session) -> Result<SecretString, Failure> {
     let tenant_id = session.tenant().await?.id;
     let enable = SetProvisioningStateRequest { tenant_id: tenant_id.clone(), state: ProvisioningState::On.into() };
     session.tenants().set_provisioning_state(enable).await?;
-    let key = Create { name: "demo".to_owned(), expires_in: Some(KEY_LIFE), scopes: vec!["scim".to_owned()] };
+    let key = Create {
+        name: "demo".to_owned(),
+        expires_in: Some(KEY_LIFE),
+        scopes: vec!["scim".to_owned()],
+        description: "The sample directory that `rollcall up --demo` played".to_owned(),
+        allowed_networks: Vec::new(),
+    };
     let made = session.api_keys().create_api_key(key.request(tenant_id)?).await?.into_inner();
     Ok(SecretString::from(made.key))
 }

@@ -13,6 +13,7 @@ use tonic_health::server::HealthReporter;
 
 use crate::{
     session::{Bearer, Session},
+    settings::{Keys, Limits},
     up::data_directory::{DataDirectory, Locations},
 };
 
@@ -35,12 +36,18 @@ pub(crate) struct System {
 
 impl System {
     /// Opens the databases, brings their schemas up to date, and makes what a first start needs.
-    pub(crate) async fn open(data: &DataDirectory, locations: Locations) -> anyhow::Result<Self> {
+    pub(crate) async fn open(
+        data: &DataDirectory,
+        locations: Locations,
+        (keys, limits): (Keys, Limits),
+    ) -> anyhow::Result<Self> {
         let operator = data.operator_key()?;
         let api_keys = ApiKeys::open(api_keys::Config {
             location: locations.api_keys,
             encryption_key: data.encryption_key()?,
             migrate: api_keys::Migrate::Run,
+            hash_work: keys.hash_work()?,
+            access_token_life: keys.access_token_life()?,
         })
         .await
         .map_err(|error| explained(error, data))?;
@@ -51,7 +58,7 @@ impl System {
         identity.ensure_tenant(TENANT).await?;
 
         let credentials = channel(&api_keys.internal_routes(Callers::Known), FACADE);
-        let authenticator = Authenticator::new(credentials);
+        let authenticator = Authenticator::new(credentials, limits.budget()?);
         let mut routes = RoutesBuilder::default();
         api_keys.add_services(&mut routes, &authenticator);
         identity.add_services(&mut routes, &authenticator);
@@ -89,6 +96,11 @@ impl System {
     /// Waits until credentials can be checked.
     pub(crate) async fn ready(&self) {
         self.authenticator.ready().await;
+    }
+
+    /// Keeps for the next start which credentials were used.
+    pub(crate) async fn tell_uses(&self) {
+        self.authenticator.tell_uses().await;
     }
 
     /// A session of the operator with the tenant of this machine.

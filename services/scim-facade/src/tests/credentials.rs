@@ -8,7 +8,7 @@ use std::{
 };
 
 use authn::{
-    KeyText, Scope,
+    CredentialId, Grant, KeyText, Networks, Scope,
     key::{self, Kind},
     token::Claims,
 };
@@ -20,8 +20,10 @@ use jsonwebtoken::EncodingKey;
 use proto::{
     Channel,
     api_keys::v1::{
-        ExchangeApiKeyRequest, ExchangeApiKeyResponse, GetJwksRequest, GetRevocationHeadRequest,
-        GetRevocationHeadResponse, Jwk, Jwks, WatchRevocationsRequest, WatchRevocationsResponse,
+        ExchangeAccessTokenRequest, ExchangeAccessTokenResponse, ExchangeApiKeyRequest, ExchangeApiKeyResponse,
+        GetJwksRequest, GetRevocationHeadRequest, GetRevocationHeadResponse, IssueAccessTokenRequest,
+        IssueAccessTokenResponse, Jwk, Jwks, RecordUsesRequest, RecordUsesResponse, WatchRevocationsRequest,
+        WatchRevocationsResponse,
         credential_service_server::{CredentialService, CredentialServiceServer},
     },
 };
@@ -37,6 +39,10 @@ type Key = (TenantId, ApiKeyId, Scope);
 pub(super) struct Credentials {
     signing: Arc<(EncodingKey, String)>,
     keys: Arc<Mutex<HashMap<String, Key>>>,
+    /// What the next client that asks for an access token is answered.
+    pub(super) issued: Arc<Mutex<Result<IssueAccessTokenResponse, Status>>>,
+    /// What clients asked for.
+    pub(super) asked: Arc<Mutex<Vec<IssueAccessTokenRequest>>>,
 }
 
 impl Credentials {
@@ -44,7 +50,12 @@ impl Credentials {
         let pair = Ed25519KeyPair::generate().unwrap();
         let der = pair.to_pkcs8().unwrap();
         let public = URL_SAFE_NO_PAD.encode(pair.public_key().as_ref());
-        Self { signing: Arc::new((EncodingKey::from_ed_der(der.as_ref()), public)), keys: Arc::default() }
+        Self {
+            signing: Arc::new((EncodingKey::from_ed_der(der.as_ref()), public)),
+            keys: Arc::default(),
+            issued: Arc::new(Mutex::new(Err(Status::unauthenticated("no")))),
+            asked: Arc::default(),
+        }
     }
 
     /// Makes a key of a tenant.
@@ -76,9 +87,31 @@ impl CredentialService for Credentials {
         let known = self.keys.lock().unwrap().get(&request.get_ref().key).copied();
         let (tenant, key, scope) = known.ok_or_else(|| Status::unauthenticated("no"))?;
         let (now, scopes) = (SystemTime::now(), [scope].into_iter().collect());
-        let claims = Claims::new(tenant, key, scopes, now, now + Duration::from_secs(300));
+        let credential = CredentialId::ApiKey(key);
+        let grant = Grant { tenant, credential, version: 1, scopes, networks: Networks::default() };
+        let claims = Claims::new(&grant, now, now + Duration::from_secs(300));
         let token = claims.sign(KID, &self.signing.0).unwrap().expose_secret().to_owned();
         Ok(Response::new(ExchangeApiKeyResponse { token, expire_time: None }))
+    }
+
+    async fn exchange_access_token(
+        &self,
+        _: Request<ExchangeAccessTokenRequest>,
+    ) -> Result<Response<ExchangeAccessTokenResponse>, Status> {
+        Err(Status::unauthenticated("no"))
+    }
+
+    async fn issue_access_token(
+        &self,
+        request: Request<IssueAccessTokenRequest>,
+    ) -> Result<Response<IssueAccessTokenResponse>, Status> {
+        let (answer, asked) = (self.issued.lock().unwrap().clone(), request.into_inner());
+        self.asked.lock().unwrap().push(asked);
+        answer.map(Response::new)
+    }
+
+    async fn record_uses(&self, _: Request<RecordUsesRequest>) -> Result<Response<RecordUsesResponse>, Status> {
+        Ok(Response::new(RecordUsesResponse {}))
     }
 
     async fn get_jwks(&self, _: Request<GetJwksRequest>) -> Result<Response<Jwks>, Status> {

@@ -1,6 +1,6 @@
 //! The service in one line, and one request at a time.
 
-use authn::{Authenticator, Scope};
+use authn::{Authenticator, Budget, Scope};
 use axum::{Router, body::Body};
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
@@ -39,7 +39,7 @@ impl Service {
     pub(super) async fn with(config: Config) -> Self {
         let (identity, credentials, tenant) = (Identity::default(), Credentials::new(), TenantId::generate());
         let key = credentials.make(tenant, Scope::Scim);
-        let authenticator = Authenticator::new(credentials.channel());
+        let authenticator = Authenticator::new(credentials.channel(), Budget::default());
         authenticator.ready().await;
         let router = router(config, authenticator, identity.channel());
         Self { identity, credentials, tenant, key, router }

@@ -10,6 +10,7 @@ mod groups;
 mod harness;
 mod identity;
 mod logs;
+mod oauth;
 mod robustness;
 mod root;
 mod users;

@@ -21,6 +21,13 @@ pub(crate) struct Model {
     pub(crate) created_at_us: i64,
     pub(crate) expires_at_us: Option<i64>,
     pub(crate) revoked_at_us: Option<i64>,
+    pub(crate) description: String,
+    /// Separated by spaces.
+    pub(crate) allowed_networks: String,
+    pub(crate) version: i64,
+    pub(crate) replaced_by: Option<Uuid>,
+    pub(crate) last_used_at_us: Option<i64>,
+    pub(crate) last_used_from: String,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

@@ -9,11 +9,13 @@ use sea_orm::{
 pub(crate) struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub(crate) position: i64,
-    /// `api_key` or `signing_key`.
+    /// `api_key`, `trust` or `signing_key`.
     pub(crate) subject_kind: String,
-    /// The id of the key, or the kid.
+    /// The id of the credential, or the kid.
     pub(crate) subject: String,
     pub(crate) expires_at_us: i64,
+    /// Of a credential: the version below which tokens are refused; none where all are.
+    pub(crate) below_version: Option<i64>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

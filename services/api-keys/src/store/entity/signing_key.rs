@@ -9,7 +9,7 @@ use sea_orm::{
 pub(crate) struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub(crate) kid: String,
-    /// 1 for the first, and on: unique, so that two replicas cannot both make one.
+    /// 1 for the first of any purpose, and on: unique, so that two replicas cannot both make one.
     pub(crate) generation: i64,
     /// The 32 bytes of RFC 8032.
     pub(crate) public_key: Vec<u8>,
@@ -18,6 +18,8 @@ pub(crate) struct Model {
     pub(crate) created_at_us: i64,
     /// When it was withdrawn: it is published no more.
     pub(crate) retired_at_us: Option<i64>,
+    /// `token` or `access_token`.
+    pub(crate) purpose: String,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
