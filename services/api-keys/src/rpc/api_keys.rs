@@ -90,7 +90,7 @@ impl ApiKeyService for ApiKeyRpc {
             .map(|last| convert::audit_token(AuditCursor { after: last.position, ..cursor }))
             .unwrap_or_default();
         let entries = entries.into_iter().map(convert::audit_entry).collect();
-        Ok(Response::new(ListKeyAuditEntriesResponse { entries, next_page_token }))
+        Ok(Response::new(ListKeyAuditEntriesResponse { entries, next_page_token, chain: None }))
     }
 }
 

@@ -38,6 +38,7 @@ pub(super) fn audit_entry(entry: AuditEntry) -> proto::KeyAuditEntry {
         action: entry.action,
         subject: entry.subject,
         detail: entry.detail,
+        ..proto::KeyAuditEntry::default()
     }
 }
 

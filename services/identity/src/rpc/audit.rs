@@ -35,6 +35,7 @@ impl AuditService for Rpc {
         Ok(Response::new(ListAuditEntriesResponse {
             entries: entries.into_iter().map(Into::into).collect(),
             next_page_token,
+            chain: None,
         }))
     }
 }
@@ -48,6 +49,7 @@ impl From<AuditEntry> for wire::AuditEntry {
             action: entry.action,
             subject: entry.subject,
             detail: entry.detail,
+            ..Self::default()
         }
     }
 }
