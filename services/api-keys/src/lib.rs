@@ -9,6 +9,7 @@ mod domain;
 mod exchange;
 mod hashing;
 mod heads;
+mod retention;
 mod rpc;
 mod signing;
 mod store;
@@ -29,6 +30,7 @@ use domain::{ApiKey, Caller, Timestamp};
 use exchange::Exchange;
 use hashing::Hashing;
 use heads::Heads;
+use retention::Retention;
 use store::Store;
 
 /// The service's name: its schema on PostgreSQL.
@@ -45,6 +47,7 @@ struct Inner {
     hashing: Arc<Hashing>,
     exchange: Exchange,
     heads: Heads,
+    _retention: Retention,
 }
 
 /// Why the service cannot start.
@@ -90,7 +93,8 @@ impl ApiKeys {
         let hashing = Arc::new(Hashing::new().await.map_err(|_| OpenError::Cryptography)?);
         let exchange = Exchange::new(store.clone(), Arc::clone(&hashing), signer);
         let heads = Heads::start(store.clone());
-        Ok(Self(Arc::new(Inner { store, hashing, exchange, heads })))
+        let retention = Retention::start(store.clone());
+        Ok(Self(Arc::new(Inner { store, hashing, exchange, heads, _retention: retention })))
     }
 
     /// Adds the public `ApiKeyService`, behind authentication.

@@ -7,7 +7,7 @@ mod page;
 mod time;
 
 pub(crate) use api_key::{ApiKey, Credential, NewApiKey, Revocation, RevocationSubject, State};
-pub(crate) use caller::{AuditEntry, Caller};
+pub(crate) use caller::{AuditChain, AuditEntry, Caller};
 pub(crate) use error::Error;
 pub(crate) use page::{AuditCursor, page_size};
 pub(crate) use time::Timestamp;

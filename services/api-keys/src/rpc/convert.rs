@@ -1,5 +1,6 @@
 //! Between the domain and the wire.
 
+use audit::{Hash, Link};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use ids::ApiKeyId;
 use pbjson_types::Timestamp as ProtoTimestamp;
@@ -7,7 +8,7 @@ use proto::api_keys::v1 as proto;
 use uuid::Uuid;
 
 use crate::{
-    domain::{ApiKey, AuditCursor, AuditEntry, Error, Revocation, RevocationSubject, State, Timestamp},
+    domain::{ApiKey, AuditChain, AuditCursor, AuditEntry, Error, Revocation, RevocationSubject, State, Timestamp},
     store::SigningKey,
 };
 
@@ -37,8 +38,23 @@ pub(super) fn audit_entry(entry: AuditEntry) -> proto::KeyAuditEntry {
         actor: entry.actor,
         action: entry.action,
         subject: entry.subject,
-        detail: entry.detail,
-        ..proto::KeyAuditEntry::default()
+        detail: entry.content.detail,
+        address: entry.address,
+        before: entry.content.before.into_map(),
+        after: entry.content.after.into_map(),
+        salt: entry.salt,
+        values_digest: entry.values_digest,
+        hash: entry.hash,
+    }
+}
+
+pub(super) fn audit_chain(chain: AuditChain) -> proto::KeyAuditChain {
+    let hash = |link: Link| if link.hash == Hash::START { Vec::new() } else { link.hash.as_bytes().to_vec() };
+    proto::KeyAuditChain {
+        anchor_position: chain.anchor.position,
+        anchor_hash: hash(chain.anchor),
+        head_position: chain.head.position,
+        head_hash: hash(chain.head),
     }
 }
 

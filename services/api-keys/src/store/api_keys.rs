@@ -1,5 +1,6 @@
 //! Keys.
 
+use ::audit::{Content, Values};
 use ids::{ApiKeyId, TenantId};
 use sea_orm::{
     ActiveValue::Set,
@@ -62,8 +63,7 @@ impl Store {
 fn create<'a>(tx: &'a DatabaseTransaction, (caller, key, hash): &'a Insert) -> Running<'a, ()> {
     Box::pin(async move {
         api_key::Entity::insert(row(key, hash)).exec_without_returning(tx).await?;
-        let detail = format!("scopes {}", key.scopes);
-        audit::append(tx, caller, Note { subject: key.id.to_string(), detail: &detail }).await?;
+        audit::append(tx, caller, Note::of(key.id, Content::default().after(described(key)))).await?;
         Ok(())
     })
 }
@@ -74,7 +74,7 @@ fn install<'a>(tx: &'a DatabaseTransaction, (caller, key, hash): &'a Insert) -> 
         let once = OnConflict::new().do_nothing().to_owned();
         let inserted = api_key::Entity::insert(row(key, hash)).on_conflict(once).exec_without_returning(tx).await?;
         if inserted > 0 {
-            audit::append(tx, caller, Note { subject: key.id.to_string(), detail: "installed" }).await?;
+            audit::append(tx, caller, Note::of(key.id, Content::detail("installed").after(described(key)))).await?;
         }
         Ok(())
     })
@@ -84,7 +84,7 @@ fn get_and_note<'a>(tx: &'a DatabaseTransaction, (caller, id): &'a Find) -> Runn
     Box::pin(async move {
         let found = find(tx, caller.tenant, *id).await?;
         let detail = if found.is_some() { "" } else { "not found" };
-        audit::append(tx, caller, Note { subject: id.to_string(), detail }).await?;
+        audit::append(tx, caller, Note::of(id, Content::detail(detail))).await?;
         Ok(found)
     })
 }
@@ -92,7 +92,7 @@ fn get_and_note<'a>(tx: &'a DatabaseTransaction, (caller, id): &'a Find) -> Runn
 fn list_and_note<'a>(tx: &'a DatabaseTransaction, (caller, after, size): &'a List) -> Running<'a, Vec<ApiKey>> {
     Box::pin(async move {
         let keys = page(tx, caller.tenant, *after, *size).await?;
-        audit::append(tx, caller, Note { subject: String::new(), detail: "" }).await?;
+        audit::append(tx, caller, Note::default()).await?;
         Ok(keys)
     })
 }
@@ -110,18 +110,30 @@ fn revoke<'a>(tx: &'a DatabaseTransaction, (caller, id): &'a Find) -> Running<'a
         let revoked = updated.rows_affected > 0;
         let found = find(tx, caller.tenant, *id).await?;
         if revoked || caller.is_operator {
-            let detail = match (revoked, &found) {
-                (true, _) => "revoked",
-                (false, Some(_)) => "already revoked",
-                (false, None) => "not found",
+            let content = match (revoked, &found) {
+                (true, _) => Content::change(state("active"), state("revoked")),
+                (false, Some(_)) => Content::detail("already revoked"),
+                (false, None) => Content::detail("not found"),
             };
-            audit::append(tx, caller, Note { subject: id.to_string(), detail }).await?;
+            audit::append(tx, caller, Note::of(id, content)).await?;
         }
         if revoked {
             revocations::append(tx, &RevocationSubject::ApiKey(*id)).await?;
         }
         Ok(found)
     })
+}
+
+/// What the log says of a key.
+fn described(key: &ApiKey) -> Values {
+    Values::new()
+        .with("name", &*key.name)
+        .with("scopes", key.scopes.to_string())
+        .with_some("expires", key.expires_at.map(Timestamp::to_rfc3339))
+}
+
+fn state(state: &str) -> Values {
+    Values::new().with("state", state)
 }
 
 async fn find<C: ConnectionTrait>(db: &C, tenant: TenantId, id: ApiKeyId) -> Outcome<Option<ApiKey>> {
