@@ -104,6 +104,22 @@ impl Content {
         Self { detail: String::new(), before, after }
     }
 
+    /// What differs between what was and what is.
+    #[must_use]
+    pub fn difference(mut before: Values, mut after: Values) -> Self {
+        let same: Vec<String> = before
+            .0
+            .iter()
+            .filter(|(name, value)| after.0.get(*name) == Some(value))
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in same {
+            before.0.remove(&name);
+            after.0.remove(&name);
+        }
+        Self::change(before, after)
+    }
+
     /// With what was.
     #[must_use]
     pub fn before(self, before: Values) -> Self {

@@ -240,6 +240,17 @@ fn values_are_bounded() {
 }
 
 #[test]
+fn a_difference_holds_what_differs_alone() {
+    let before = Values::new().with("same", "x").with("other", "1").with("gone", "x");
+    let after = Values::new().with("same", "x").with("other", "2").with("new", "x");
+    let expected = Content::change(
+        Values::new().with("other", "1").with("gone", "x"),
+        Values::new().with("other", "2").with("new", "x"),
+    );
+    assert_eq!(Content::difference(before, after), expected);
+}
+
+#[test]
 fn values_are_json_by_name() {
     let values = Values::new().with("b", "2").with("a", "1").with_some("c", None::<String>);
     assert_eq!(serde_json::to_string(&values).unwrap(), r#"{"a":"1","b":"2"}"#);
