@@ -18,6 +18,9 @@ const FILES: &[&str] = &[
     "rollcall/identity/v1/users.proto",
 ];
 
+/// Messages whose maps are printed in the order of the names.
+const ORDERED: [&str; 2] = [".rollcall.api_keys.v1.KeyAuditEntry", ".rollcall.identity.v1.AuditEntry"];
+
 fn main() -> Result<(), Box<dyn Error>> {
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("../../proto");
     println!("cargo::rerun-if-changed={}", root.display());
@@ -33,8 +36,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     pbjson_build::Builder::new()
         .register_descriptors(&descriptor_set.encode_to_vec())?
         .emit_fields()
+        .btree_map(ORDERED)
         .build(&[".rollcall"])?;
-    tonic_prost_build::configure()
+    ORDERED
+        .iter()
+        .fold(tonic_prost_build::configure(), |configuration, message| configuration.btree_map(message))
         .compile_well_known_types(true)
         .extern_path(".google.protobuf", "::pbjson_types")
         .compile_fds(descriptor_set)?;

@@ -15,6 +15,7 @@ const FILE_LINES_MAX: usize = 500;
 const ARROWS: &[(&str, &[&str])] = &[
     ("ids", &[]),
     ("case-key", &[]),
+    ("audit", &[]),
     ("proto", &[]),
     ("telemetry", &[]),
     ("database", &[]),
@@ -23,13 +24,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("entra-client", &[]),
     ("authn", &["ids", "proto", "telemetry"]),
     ("bootstrap", &["ids", "proto", "telemetry"]),
-    ("api-keys", &["authn", "bootstrap", "database", "ids", "proto", "telemetry"]),
-    ("identity", &["authn", "bootstrap", "case-key", "database", "ids", "proto", "telemetry"]),
+    ("api-keys", &["audit", "authn", "bootstrap", "database", "ids", "proto", "telemetry"]),
+    ("identity", &["audit", "authn", "bootstrap", "case-key", "database", "ids", "proto", "telemetry"]),
     ("scim-facade", &["authn", "bootstrap", "ids", "proto", "scim", "scim-entra", "telemetry"]),
     (
         "rollcall",
         &[
             "api-keys",
+            "audit",
             "authn",
             "bootstrap",
             "database",

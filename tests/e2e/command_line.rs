@@ -92,7 +92,7 @@ async fn r05_each_use_of_the_operator_credential_stands_in_the_audit_log() {
     ] {
         assert!(text.contains(action), "{action} is missing: {text}");
     }
-    assert!(text.contains("operator:") && text.contains("none -> admin"), "{text}");
+    assert!(text.contains("operator:") && text.contains(r#""after":{"manual_role":"admin"}"#), "{text}");
     // Another tenant's log says nothing of it.
     rollcall.succeed(&["tenant", "create", "globex"]);
     assert!(!rollcall.json(&["audit", "list", "--tenant", "globex"]).to_string().contains("SetManualRole"));

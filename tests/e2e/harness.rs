@@ -10,10 +10,11 @@ use std::{
 };
 
 use database::{
-    Location,
+    Database, Location,
     testing::{Engine, TestDatabase},
 };
 use reqwest::{Method, StatusCode, header::HeaderMap};
+use sea_orm::ConnectionTrait;
 use secrecy::ExposeSecret;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -359,6 +360,24 @@ impl Rollcall {
             Location::Postgres(url) => Some(url.expose_secret().to_owned()),
             Location::Sqlite(_) => None,
         }
+    }
+
+    /// Changes a service's database (`identity` or `api_keys`) as somebody who reaches it could.
+    pub(crate) async fn sql(&self, service: &'static str, statement: &str) {
+        let location = match &self.database {
+            Some(database) => database.location().clone(),
+            None => Location::Sqlite(self.data_directory().join(format!("{}.db", service.replace('_', "-")))),
+        };
+        let database = Database::open(&location, service).await.unwrap();
+        let statement = statement.to_owned();
+        let written = database.write(move |tx| {
+            let statement = statement.clone();
+            Box::pin(async move {
+                tx.execute_unprepared(&statement).await?;
+                Ok::<_, database::Error<()>>(())
+            })
+        });
+        written.await.unwrap();
     }
 
     /// What `up` printed on standard output.

@@ -12,6 +12,7 @@ mod exchange;
 mod hashing;
 mod heads;
 mod maintenance;
+mod retention;
 mod rpc;
 mod signing;
 mod store;
@@ -36,6 +37,7 @@ use exchange::Exchange;
 use hashing::Hashing;
 use heads::Heads;
 use maintenance::Maintenance;
+use retention::Retention;
 use signing::SigningKeys;
 use store::Store;
 
@@ -55,6 +57,7 @@ struct Inner {
     exchange: Exchange,
     heads: Heads,
     _maintenance: Maintenance,
+    _retention: Retention,
 }
 
 /// Why the service cannot start.
@@ -102,7 +105,16 @@ impl ApiKeys {
         let exchange = Exchange::new(store.clone(), Arc::clone(&hashing), Arc::clone(&signing_keys), life);
         let heads = Heads::start(store.clone());
         let maintenance = Maintenance::start(store.clone(), Arc::clone(&signing_keys));
-        Ok(Self(Arc::new(Inner { store, hashing, signing_keys, exchange, heads, _maintenance: maintenance })))
+        let retention = Retention::start(store.clone());
+        Ok(Self(Arc::new(Inner {
+            store,
+            hashing,
+            signing_keys,
+            exchange,
+            heads,
+            _maintenance: maintenance,
+            _retention: retention,
+        })))
     }
 
     /// Adds the public services, behind authentication.

@@ -2,15 +2,19 @@
 //! the token of every call itself.
 
 mod domain;
+mod retention;
 mod rpc;
 mod store;
+
+use std::sync::Arc;
 
 use authn::{Authenticator, grpc::Callers};
 use database::{Database, Location, MigrateError};
 use tonic::service::RoutesBuilder;
 
 use crate::{
-    domain::TenantName,
+    domain::{Founder, TenantName},
+    retention::Retention,
     rpc::{Listener, Rpc},
     store::Store,
 };
@@ -55,14 +59,15 @@ pub struct TenantError {
     problem: String,
 }
 
-/// The service.
+/// The service. Clones are the same one; its background work ends with the last of them.
 #[derive(Clone, Debug)]
 pub struct Identity {
     store: Store,
+    _retention: Arc<Retention>,
 }
 
 impl Identity {
-    /// Opens the database.
+    /// Opens the database. To be called within a tokio runtime.
     ///
     /// # Errors
     /// When the database cannot be opened or its schema cannot be used.
@@ -73,7 +78,9 @@ impl Identity {
             Schema::Check => database.check_migrated::<store::Migrator>().await,
         }
         .map_err(OpenError::Schema)?;
-        Ok(Self { store: Store::new(database) })
+        let store = Store::new(database);
+        let retention = Arc::new(Retention::start(store.clone()));
+        Ok(Self { store, _retention: retention })
     }
 
     /// Adds every gRPC service of identity for those who call it, each behind the check of its callers. A directory's key opens nothing here.
@@ -93,7 +100,8 @@ impl Identity {
     pub async fn ensure_tenant(&self, name: &str) -> Result<(), TenantError> {
         let refused = |problem: String| TenantError { name: name.to_owned(), problem };
         let parsed = TenantName::parse(name).map_err(|error| refused(error.to_string()))?;
-        match self.store.create_tenant("operator:start", "start", parsed).await {
+        let founder = Founder { actor: "operator:start".to_owned(), address: None, action: "start" };
+        match self.store.create_tenant(founder, parsed).await {
             Ok(_) | Err(domain::Error::TenantNameTaken) => Ok(()),
             Err(error) => Err(refused(error.to_string())),
         }

@@ -6,7 +6,8 @@ use tonic::{Code, Status};
 
 /// What the exit codes mean, for `--help`.
 pub(crate) const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 refused (no valid credential, or one that may \
-                                     not do this), 5 not reachable or not ready: try again.";
+                                     not do this), 5 not reachable or not ready: try again, 6 the audit log is \
+                                     not what was written.";
 
 /// Why a command did not do its work.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub(crate) enum Failure {
     Unavailable(String),
     /// Standard output cannot be written.
     Output(io::Error),
+    /// The audit log is not what was written: its chain breaks, or a noted head is no part of it.
+    Broken(String),
     /// Anything else.
     Failed(anyhow::Error),
 }
@@ -43,6 +46,7 @@ impl Failure {
             Self::NotFound(_) => 3,
             Self::Refused(_) => 4,
             Self::Unavailable(_) => 5,
+            Self::Broken(_) => 6,
             Self::Call(status) => match status.code() {
                 Code::NotFound => 3,
                 Code::Unauthenticated | Code::PermissionDenied => 4,
@@ -58,7 +62,10 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Call(status) => call(status, f),
-            Self::NotFound(sentence) | Self::Refused(sentence) | Self::Unavailable(sentence) => f.write_str(sentence),
+            Self::NotFound(sentence)
+            | Self::Refused(sentence)
+            | Self::Unavailable(sentence)
+            | Self::Broken(sentence) => f.write_str(sentence),
             Self::Output(error) => write!(f, "the output cannot be written: {error}"),
             Self::Failed(error) => write!(f, "{error:#}"),
         }
@@ -145,6 +152,7 @@ mod tests {
         assert_eq!(Failure::NotFound(String::new()).code(), 3);
         assert_eq!(Failure::Refused(String::new()).code(), 4);
         assert_eq!(Failure::Unavailable(String::new()).code(), 5);
+        assert_eq!(Failure::Broken(String::new()).code(), 6);
         assert_eq!(Failure::from(anyhow::anyhow!("x")).code(), 1);
         assert_eq!(Failure::from(io::Error::from(io::ErrorKind::StorageFull)).code(), 1);
         assert_eq!(Failure::from(io::Error::from(io::ErrorKind::BrokenPipe)).code(), 0);

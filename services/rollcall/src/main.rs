@@ -75,6 +75,6 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::UserAttribute(command) => user_attribute::run(command, &Session::open(&connection)?).await,
         Command::Group(command) => group::run(command, &Session::open(&connection)?).await,
         Command::Tenant(command) => tenant::run(command, &Session::open(&connection)?).await,
-        Command::Audit(command) => audit::run(&command, &Session::open(&connection)?).await,
+        Command::Audit(command) => audit::run(command, &connection).await,
     }
 }

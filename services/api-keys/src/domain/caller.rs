@@ -1,5 +1,8 @@
 //! Who does something to which tenant's keys, and the log of it.
 
+use std::net::IpAddr;
+
+use audit::{Content, Link};
 use authn::{Principal, Scope, Scopes, TenantError};
 use ids::{ApiKeyId, TenantId};
 
@@ -12,6 +15,8 @@ pub(crate) struct Caller {
     pub(crate) tenant: TenantId,
     /// Who: `operator` or `key`, a colon and the key's id.
     pub(crate) actor: String,
+    /// From where, when that is known.
+    pub(crate) address: Option<IpAddr>,
     /// Whether each use is logged, reads included (`rules.md` R5).
     pub(crate) is_operator: bool,
     pub(crate) scopes: Scopes,
@@ -20,14 +25,19 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
-    /// The caller of `action` with a request whose `tenant_id` is `named`.
-    pub(crate) fn new(principal: &Principal, named: &str, action: &'static str) -> Result<Self, Error> {
+    /// The caller of `action`, at `address`, with a request whose `tenant_id` is `named`.
+    pub(crate) fn new(
+        principal: &Principal,
+        address: Option<IpAddr>,
+        named: &str,
+        action: &'static str,
+    ) -> Result<Self, Error> {
         let tenant = principal.tenant(named).map_err(|error| match error {
             TenantError::InvalidArgument => Error::invalid("tenant_id", "the operator names a tenant by its id"),
             TenantError::NotFound => Error::NotFound,
         })?;
         let (actor, is_operator, scopes) = (principal.actor(), principal.is_operator(), principal.scopes);
-        Ok(Self { tenant, actor, is_operator, scopes, action })
+        Ok(Self { tenant, actor, address, is_operator, scopes, action })
     }
 
     /// The installation itself, which brings the operator credential `key`.
@@ -35,6 +45,7 @@ impl Caller {
         Self {
             tenant: TenantId::OPERATOR,
             actor: format!("operator:{key}"),
+            address: None,
             is_operator: true,
             scopes: [Scope::Operator].into_iter().collect(),
             action: "install_operator",
@@ -48,7 +59,20 @@ pub(crate) struct AuditEntry {
     pub(crate) position: i64,
     pub(crate) at: Timestamp,
     pub(crate) actor: String,
+    pub(crate) address: String,
     pub(crate) action: String,
     pub(crate) subject: String,
-    pub(crate) detail: String,
+    pub(crate) content: Content,
+    /// Empty after an erasure.
+    pub(crate) salt: Vec<u8>,
+    /// Empty, as the hash, in entries from before the chain.
+    pub(crate) values_digest: Vec<u8>,
+    pub(crate) hash: Vec<u8>,
+}
+
+/// Where the chain of a tenant's log begins and ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct AuditChain {
+    pub(crate) anchor: Link,
+    pub(crate) head: Link,
 }

@@ -9,7 +9,7 @@ mod time;
 pub(crate) use api_key::{
     About, ApiKey, Asked, Credential, Field, LastUse, Revocation, RevocationSubject, Rotation, State, WARNING, given,
 };
-pub(crate) use caller::{AuditEntry, Caller};
+pub(crate) use caller::{AuditChain, AuditEntry, Caller};
 pub(crate) use error::Error;
 pub(crate) use page::{AuditCursor, page_size};
 pub(crate) use time::Timestamp;

@@ -4,10 +4,13 @@ use std::collections::HashSet;
 
 use authn::{KeyText, grpc::principal, key::Kind};
 use ids::{ApiKeyId, TenantId};
-use proto::api_keys::v1::{
-    ApiKey as ProtoApiKey, CreateApiKeyRequest, CreateApiKeyResponse, GetApiKeyRequest, ListApiKeysRequest,
-    ListApiKeysResponse, ListKeyAuditEntriesRequest, ListKeyAuditEntriesResponse, RevokeApiKeyRequest,
-    RotateApiKeyRequest, RotateApiKeyResponse, UpdateApiKeyRequest, api_key_service_server::ApiKeyService,
+use proto::{
+    Peer,
+    api_keys::v1::{
+        ApiKey as ProtoApiKey, CreateApiKeyRequest, CreateApiKeyResponse, GetApiKeyRequest, ListApiKeysRequest,
+        ListApiKeysResponse, ListKeyAuditEntriesRequest, ListKeyAuditEntriesResponse, RevokeApiKeyRequest,
+        RotateApiKeyRequest, RotateApiKeyResponse, UpdateApiKeyRequest, api_key_service_server::ApiKeyService,
+    },
 };
 use tonic::{Request, Response, Status, async_trait};
 
@@ -127,17 +130,19 @@ impl ApiKeyService for ApiKeyRpc {
         let caller = caller(&request, &request.get_ref().tenant_id, action)?;
         let size = page_size(request.get_ref().page_size)?;
         let cursor = convert::from_audit_token(&request.get_ref().page_token)?;
-        let (mut entries, cursor) = self.0.0.store.audit_entries(&caller, cursor, size + 1).await?;
+        let (mut entries, chain, cursor) = self.0.0.store.audit_entries(&caller, cursor, size + 1).await?;
         let next_page_token = cut(&mut entries, size)
             .map(|last| convert::audit_token(AuditCursor { after: last.position, ..cursor }))
             .unwrap_or_default();
         let entries = entries.into_iter().map(convert::audit_entry).collect();
-        Ok(Response::new(ListKeyAuditEntriesResponse { entries, next_page_token }))
+        let chain = Some(convert::audit_chain(chain));
+        Ok(Response::new(ListKeyAuditEntriesResponse { entries, next_page_token, chain }))
     }
 }
 
 fn caller<T>(request: &Request<T>, named: &str, action: &'static str) -> Result<Caller, Status> {
-    Ok(Caller::new(principal(request)?, named, action)?)
+    let address = request.extensions().get::<Peer>().and_then(|peer| peer.address);
+    Ok(Caller::new(principal(request)?, address, named, action)?)
 }
 
 impl ApiKeyRpc {

@@ -3,6 +3,7 @@
 use std::{collections::HashSet, net::IpAddr, time::Duration};
 
 use ::proto::api_keys::v1::{self as proto, r#use::Credential};
+use audit::{Hash, Link};
 use authn::CredentialId;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use ids::ApiKeyId;
@@ -12,7 +13,8 @@ use uuid::Uuid;
 
 use crate::{
     domain::{
-        About, ApiKey, Asked, AuditCursor, AuditEntry, Error, LastUse, Revocation, RevocationSubject, State, Timestamp,
+        About, ApiKey, Asked, AuditChain, AuditCursor, AuditEntry, Error, LastUse, Revocation, RevocationSubject,
+        State, Timestamp,
     },
     exchange::Issued,
     store::{SigningKey, Used},
@@ -52,7 +54,23 @@ pub(super) fn audit_entry(entry: AuditEntry) -> proto::KeyAuditEntry {
         actor: entry.actor,
         action: entry.action,
         subject: entry.subject,
-        detail: entry.detail,
+        detail: entry.content.detail,
+        address: entry.address,
+        before: entry.content.before.into_map(),
+        after: entry.content.after.into_map(),
+        salt: entry.salt,
+        values_digest: entry.values_digest,
+        hash: entry.hash,
+    }
+}
+
+pub(super) fn audit_chain(chain: AuditChain) -> proto::KeyAuditChain {
+    let hash = |link: Link| if link.hash == Hash::START { Vec::new() } else { link.hash.as_bytes().to_vec() };
+    proto::KeyAuditChain {
+        anchor_position: chain.anchor.position,
+        anchor_hash: hash(chain.anchor),
+        head_position: chain.head.position,
+        head_hash: hash(chain.head),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use ::audit::{Content, Values};
 use authn::{CredentialId, Grant, Scopes};
 use ids::{ApiKeyId, TenantId};
 use sea_orm::{
@@ -130,8 +131,7 @@ impl Store {
 fn create<'a>(tx: &'a DatabaseTransaction, (caller, key, hash): &'a Insert) -> Running<'a, ()> {
     Box::pin(async move {
         api_key::Entity::insert(row(key, hash)).exec_without_returning(tx).await?;
-        let detail = format!("scopes {}", key.about.scopes);
-        audit::append(tx, caller, Note { subject: key.id.to_string(), detail: &detail }).await?;
+        audit::append(tx, caller, Note::of(key.id, Content::default().after(described(&key.about)))).await?;
         Ok(())
     })
 }
@@ -142,7 +142,8 @@ fn install<'a>(tx: &'a DatabaseTransaction, (caller, key, hash): &'a Insert) -> 
         let once = OnConflict::new().do_nothing().to_owned();
         let inserted = api_key::Entity::insert(row(key, hash)).on_conflict(once).exec_without_returning(tx).await?;
         if inserted > 0 {
-            audit::append(tx, caller, Note { subject: key.id.to_string(), detail: "installed" }).await?;
+            audit::append(tx, caller, Note::of(key.id, Content::detail("installed").after(described(&key.about))))
+                .await?;
         }
         Ok(())
     })
@@ -152,7 +153,7 @@ fn get_and_note<'a>(tx: &'a DatabaseTransaction, (caller, id): &'a Find) -> Runn
     Box::pin(async move {
         let found = find(tx, caller.tenant, *id).await?;
         let detail = if found.is_some() { "" } else { "not found" };
-        audit::append(tx, caller, Note { subject: id.to_string(), detail }).await?;
+        audit::append(tx, caller, Note::of(id, Content::detail(detail))).await?;
         Ok(found)
     })
 }
@@ -160,7 +161,7 @@ fn get_and_note<'a>(tx: &'a DatabaseTransaction, (caller, id): &'a Find) -> Runn
 fn list_and_note<'a>(tx: &'a DatabaseTransaction, (caller, after, size): &'a List) -> Running<'a, Vec<ApiKey>> {
     Box::pin(async move {
         let keys = page(tx, caller.tenant, *after, *size).await?;
-        audit::append(tx, caller, Note { subject: String::new(), detail: "" }).await?;
+        audit::append(tx, caller, Note::default()).await?;
         Ok(keys)
     })
 }
@@ -176,14 +177,13 @@ fn update<'a>(tx: &'a DatabaseTransaction, (caller, id, change): &'a Update) -> 
         // A life that is made longer gives anew all that the key may do.
         refuse_unless_given(about.scopes, caller)?;
         let version = if about.grants_other_than(&key.about) { key.version + 1 } else { key.version };
-        let fields: Vec<&str> = changed_fields(&key.about, &about);
         let changed = ApiKey { about, version, ..key.clone() };
-        if fields.is_empty() {
+        if changed.about == key.about {
             return Ok(Ok(Some(changed)));
         }
         api_key::Entity::update(values(&changed)).exec_without_returning(tx).await?;
-        let detail = format!("changed {}", fields.join(", "));
-        audit::append(tx, caller, Note { subject: id.to_string(), detail: &detail }).await?;
+        let content = Content::difference(described(&key.about), described(&changed.about));
+        audit::append(tx, caller, Note::of(id, content)).await?;
         if version != key.version {
             revocations::append(tx, &RevocationSubject::Credential(CredentialId::ApiKey(*id), Some(version))).await?;
         }
@@ -203,8 +203,9 @@ fn rotate<'a>(tx: &'a DatabaseTransaction, (caller, successor): &'a Rotate) -> R
         let version = previous.version + i64::from(ending.grants_other_than(&previous.about));
         let rotated = ApiKey { about: ending, version, replaced_by: Some(successor.key.id), ..previous.clone() };
         api_key::Entity::update(values(&rotated)).exec_without_returning(tx).await?;
-        let detail = format!("replaced by {}", successor.key.id);
-        audit::append(tx, caller, Note { subject: previous.id.to_string(), detail: &detail }).await?;
+        let content = Content::change(described(&previous.about), described(&rotated.about));
+        let content = Content { detail: format!("replaced by {}", successor.key.id), ..content };
+        audit::append(tx, caller, Note::of(previous.id, content)).await?;
         if version != previous.version {
             // Tokens of the old key that would live beyond its new end.
             let subject = RevocationSubject::Credential(CredentialId::ApiKey(previous.id), Some(version));
@@ -252,7 +253,7 @@ async fn locked(tx: &DatabaseTransaction, caller: &Caller, id: ApiKeyId) -> Outc
     let ended = key.as_ref().is_some_and(|key| key.state(Timestamp::now()) != State::Active);
     if caller.is_operator && (ended || key.is_none()) {
         let detail = if ended { "refused: it has ended" } else { "not found" };
-        audit::append(tx, caller, Note { subject: id.to_string(), detail }).await?;
+        audit::append(tx, caller, Note::of(id, Content::detail(detail))).await?;
     }
     Ok(if ended { Err(Error::Ended) } else { Ok(key) })
 }
@@ -265,15 +266,20 @@ fn refuse_unless_given(scopes: Scopes, caller: &Caller) -> Outcome<()> {
     given(scopes, caller.scopes).map_err(database::Error::Refused)
 }
 
-fn changed_fields(before: &About, after: &About) -> Vec<&'static str> {
-    let differs = [
-        ("name", before.name != after.name),
-        ("description", before.description != after.description),
-        ("scopes", before.scopes != after.scopes),
-        ("expire_time", before.expires_at != after.expires_at),
-        ("allowed_networks", before.networks != after.networks),
-    ];
-    differs.into_iter().filter(|(_, differs)| *differs).map(|(field, _)| field).collect()
+/// What the log says of a key.
+fn described(about: &About) -> Values {
+    let About { name, description, scopes, networks, expires_at } = about;
+    let text = |text: String| Some(text).filter(|text| !text.is_empty());
+    Values::new()
+        .with("name", &**name)
+        .with_some("description", text(description.clone()))
+        .with("scopes", scopes.to_string())
+        .with_some("networks", text(networks.to_string()))
+        .with_some("expires", expires_at.map(Timestamp::to_rfc3339))
+}
+
+fn state(state: &str) -> Values {
+    Values::new().with("state", state)
 }
 
 fn revoke<'a>(tx: &'a DatabaseTransaction, (caller, id): &'a Find) -> Running<'a, Option<ApiKey>> {
@@ -289,12 +295,12 @@ fn revoke<'a>(tx: &'a DatabaseTransaction, (caller, id): &'a Find) -> Running<'a
         let revoked = updated.rows_affected > 0;
         let found = find(tx, caller.tenant, *id).await?;
         if revoked || caller.is_operator {
-            let detail = match (revoked, &found) {
-                (true, _) => "revoked",
-                (false, Some(_)) => "already revoked",
-                (false, None) => "not found",
+            let content = match (revoked, &found) {
+                (true, _) => Content::change(state("active"), state("revoked")),
+                (false, Some(_)) => Content::detail("already revoked"),
+                (false, None) => Content::detail("not found"),
             };
-            audit::append(tx, caller, Note { subject: id.to_string(), detail }).await?;
+            audit::append(tx, caller, Note::of(id, content)).await?;
         }
         if revoked {
             revocations::append(tx, &RevocationSubject::Credential(CredentialId::ApiKey(*id), None)).await?;

@@ -1,5 +1,6 @@
 //! The keys that tokens are signed with.
 
+use ::audit::Content;
 use sea_orm::{
     ActiveValue::Set,
     ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder,
@@ -77,7 +78,7 @@ fn rotate<'a>(tx: &'a DatabaseTransaction, (caller, keys, withdraw): &'a Rotate)
             retire_one(tx, &key.kid, Timestamp::now()).await?;
         }
         let detail = if *withdraw { "rotated, the earlier ones withdrawn" } else { "rotated" };
-        audit::append(tx, caller, Note { subject: kids.join(" "), detail }).await?;
+        audit::append(tx, caller, Note::of(kids.join(" "), Content::detail(detail))).await?;
         for key in withdrawn {
             revocations::append(tx, &RevocationSubject::SigningKey(key.kid)).await?;
         }

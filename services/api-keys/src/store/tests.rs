@@ -6,10 +6,18 @@ use database::{
 };
 use ids::TenantId;
 use rstest::rstest;
-use sea_orm::{ConnectionTrait, DbErr, Statement};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, Statement, sea_query::Expr,
+};
 
+use super::{
+    Outcome, Running,
+    audit::PURGE_MAX,
+    entity::{audit_entry, audit_position},
+};
 use crate::{
     SERVICE,
+    domain::{AuditChain, AuditCursor, AuditEntry, Caller, Timestamp},
     testing::{Replica, World},
 };
 
@@ -55,4 +63,123 @@ async fn of_a_key_only_the_hash_is_stored(#[values(Engine::Sqlite, Engine::Postg
             assert!(!holds(&secret[at..at + 12]), "{at}");
         }
     }
+}
+
+/// A log of a tenant: `acts` entries, one a second.
+async fn aged(replica: &Replica, acts: i64) -> Caller {
+    let caller =
+        Caller { is_operator: false, tenant: TenantId::generate(), ..Caller::installation(replica.operator.id()) };
+    let store = &replica.api_keys.0.store;
+    for second in 1..=acts {
+        let operator = Caller { is_operator: true, ..caller.clone() };
+        store.list(&operator, None, 1).await.unwrap();
+        let at = (caller.tenant, second, second * 1_000_000);
+        store.write(at, set_time).await.unwrap();
+    }
+    caller
+}
+
+fn set_time<'a>(tx: &'a DatabaseTransaction, (tenant, position, at_us): &'a (TenantId, i64, i64)) -> Running<'a, ()> {
+    Box::pin(async move {
+        audit_entry::Entity::update_many()
+            .col_expr(audit_entry::Column::AtUs, Expr::value(*at_us))
+            .filter(audit_entry::Column::TenantId.eq(tenant.uuid()))
+            .filter(audit_entry::Column::Position.eq(*position))
+            .exec(tx)
+            .await?;
+        Ok(())
+    })
+}
+
+async fn read(replica: &Replica, caller: &Caller) -> (Vec<AuditEntry>, AuditChain) {
+    let store = &replica.api_keys.0.store;
+    let (entries, chain, _) = store.audit_entries(caller, AuditCursor::START, 100).await.unwrap();
+    (entries, chain)
+}
+
+fn positions(entries: &[AuditEntry]) -> Vec<i64> {
+    entries.iter().map(|entry| entry.position).collect()
+}
+
+#[rstest]
+#[tokio::test]
+async fn r24_a_purge_takes_the_oldest_and_moves_the_anchor(#[values(Engine::Sqlite, Engine::Postgres)] engine: Engine) {
+    let Some(world) = World::new(engine).await else { return };
+    let (here, there) = (world.replica().await, world.replica().await);
+    let caller = aged(&here, 6).await;
+    let (before, start) = read(&here, &caller).await;
+    assert_eq!(start.anchor, ::audit::Link::START);
+    let purge = |replica: &Replica, second: i64| {
+        let store = replica.api_keys.0.store.clone();
+        async move { store.purge_audit(Timestamp(second * 1_000_000)).await.unwrap() }
+    };
+    assert_eq!(purge(&here, 1).await, 0, "what is exactly as old as that is kept");
+    // On two replicas at once: each entry goes once.
+    let (one, other) = futures::future::join(purge(&here, 4), purge(&there, 4)).await;
+    assert_eq!(one + other, 3);
+    let (after, chain) = read(&here, &caller).await;
+    assert_eq!(positions(&after), [4, 5, 6]);
+    assert_eq!(chain.anchor.position, 3);
+    assert_eq!(chain.anchor.hash.as_bytes(), before[2].hash);
+    assert_eq!(chain.head, start.head);
+    // All of them: the log goes on from there.
+    assert_eq!(purge(&here, 100).await, 3);
+    let (nothing, chain) = read(&here, &caller).await;
+    assert_eq!((nothing.len(), chain.anchor, chain.head), (0, start.head, start.head));
+    here.api_keys.0.store.list(&Caller { is_operator: true, ..caller.clone() }, None, 1).await.unwrap();
+    assert_eq!(positions(&read(&here, &caller).await.0), [7]);
+}
+
+#[rstest]
+#[tokio::test]
+async fn r24_a_purge_stops_at_an_entry_that_is_kept(#[values(Engine::Sqlite, Engine::Postgres)] engine: Engine) {
+    let Some(world) = World::new(engine).await else { return };
+    let replica = world.replica().await;
+    let caller = aged(&replica, 4).await;
+    let store = &replica.api_keys.0.store;
+    store.write((caller.tenant, 2, i64::MAX), set_time).await.unwrap();
+    assert_eq!(store.purge_audit(Timestamp(100_000_000)).await.unwrap(), 1);
+    assert_eq!(store.purge_audit(Timestamp(100_000_000)).await.unwrap(), 0);
+    assert_eq!(positions(&read(&replica, &caller).await.0), [2, 3, 4]);
+}
+
+fn fill<'a>(tx: &'a DatabaseTransaction, (tenant, entries): &'a (TenantId, i64)) -> Running<'a, ()> {
+    Box::pin(async move {
+        let numbers = "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < $2) ";
+        let sql = format!(
+            "{numbers} INSERT INTO audit_entries (tenant_id, position, at_us, actor, action, subject, detail)
+             SELECT $1, n, n, '', '', '', '' FROM numbers"
+        );
+        let values = [tenant.uuid().into(), (*entries).into()];
+        tx.execute_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, values)).await?;
+        let head = audit_position::ActiveModel {
+            tenant_id: sea_orm::ActiveValue::Set(tenant.uuid()),
+            position: sea_orm::ActiveValue::Set(*entries),
+            audit_hash: sea_orm::ActiveValue::Set(None),
+            anchor_position: sea_orm::ActiveValue::Set(*entries),
+            anchor_hash: sea_orm::ActiveValue::Set(None),
+        };
+        let inserted: Outcome<u64> = Ok(audit_position::Entity::insert(head).exec_without_returning(tx).await?);
+        inserted.map(drop)
+    })
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_purge_takes_10_000_entries_at_most_and_goes_on_where_it_stopped(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let Some(world) = World::new(engine).await else { return };
+    let replica = world.replica().await;
+    let caller =
+        Caller { is_operator: false, tenant: TenantId::generate(), ..Caller::installation(replica.operator.id()) };
+    let store = &replica.api_keys.0.store;
+    let entries = i64::try_from(PURGE_MAX).unwrap() + 5;
+    store.write((caller.tenant, entries), fill).await.unwrap();
+    let all = Timestamp(1_000_000);
+    assert_eq!(store.purge_audit(all).await.unwrap(), PURGE_MAX);
+    assert_eq!(store.purge_audit(all).await.unwrap(), 5);
+    // They were from before the chain: its beginning stays where it was.
+    let (_, chain) = read(&replica, &caller).await;
+    assert_eq!(chain.anchor, ::audit::Link { position: entries, hash: ::audit::Hash::START });
 }

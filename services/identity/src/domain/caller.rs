@@ -1,5 +1,7 @@
 //! On whose behalf a call runs.
 
+use std::net::IpAddr;
+
 use ids::TenantId;
 
 /// On whose behalf a call runs, and as what it is recorded.
@@ -9,10 +11,21 @@ pub(crate) struct Caller {
     pub(crate) tenant: TenantId,
     /// `operator` or `key`, a colon and the key's id.
     pub(crate) actor: String,
+    /// From where, when that is known.
+    pub(crate) address: Option<IpAddr>,
     /// The RPC, as `package.Service/Method`.
     pub(crate) action: &'static str,
     /// Whether this is a directory's own traffic: it obeys the provisioning state, and stands in the provisioning log and not in the audit log.
     pub(crate) provisioning: bool,
     /// Whether even a read is recorded in the audit log (the operator's, rule R5).
     pub(crate) operator: bool,
+}
+
+/// Who makes a tenant: there is none yet that a [`Caller`] could be of.
+#[derive(Clone, Debug)]
+pub(crate) struct Founder {
+    /// As a caller's.
+    pub(crate) actor: String,
+    pub(crate) address: Option<IpAddr>,
+    pub(crate) action: &'static str,
 }

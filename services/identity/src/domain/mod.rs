@@ -15,7 +15,7 @@ mod time;
 mod user;
 mod user_attribute;
 
-pub(crate) use caller::Caller;
+pub(crate) use caller::{Caller, Founder};
 pub(crate) use case_key::CaseKey;
 pub(crate) use catalogue::{Case, Catalogue, Column, Field, FieldType, Place, USER_ATTRIBUTES};
 pub(crate) use error::{Error, InvalidField};

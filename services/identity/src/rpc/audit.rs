@@ -1,5 +1,6 @@
 //! `AuditService`.
 
+use audit::{Hash, Link};
 use proto::identity::v1::{
     self as wire, ListAuditEntriesRequest, ListAuditEntriesResponse, audit_service_server::AuditService,
 };
@@ -8,7 +9,7 @@ use tonic::{Request, Response, Status, async_trait};
 use crate::{
     domain::{Error, InvalidField},
     rpc::{Rpc, call::Read, paging},
-    store::AuditEntry,
+    store::{AuditChain, AuditEntry},
 };
 
 #[async_trait]
@@ -28,13 +29,14 @@ impl AuditService for Rpc {
         let read = Read::list(page_token);
         let tenant =
             self.reader(&request, tenant_id, "/rollcall.identity.v1.AuditService/ListAuditEntries", read).await?;
-        let entries = self.store.list_audit_entries(tenant, after, size).await?;
+        let (entries, chain) = self.store.list_audit_entries(tenant, after, size).await?;
         let full = entries.len() as u64 == size;
         let next_page_token =
             entries.last().filter(|_| full).map(|last| paging::token(last.position)).unwrap_or_default();
         Ok(Response::new(ListAuditEntriesResponse {
             entries: entries.into_iter().map(Into::into).collect(),
             next_page_token,
+            chain: Some(chain.into()),
         }))
     }
 }
@@ -47,7 +49,25 @@ impl From<AuditEntry> for wire::AuditEntry {
             actor: entry.actor,
             action: entry.action,
             subject: entry.subject,
-            detail: entry.detail,
+            detail: entry.content.detail,
+            address: entry.address,
+            before: entry.content.before.into_map(),
+            after: entry.content.after.into_map(),
+            salt: entry.salt,
+            values_digest: entry.values_digest,
+            hash: entry.hash,
+        }
+    }
+}
+
+impl From<AuditChain> for wire::AuditChain {
+    fn from(chain: AuditChain) -> Self {
+        let hash = |link: Link| if link.hash == Hash::START { Vec::new() } else { link.hash.as_bytes().to_vec() };
+        Self {
+            anchor_position: chain.anchor.position,
+            anchor_hash: hash(chain.anchor),
+            head_position: chain.head.position,
+            head_hash: hash(chain.head),
         }
     }
 }

@@ -1,7 +1,10 @@
 //! What each call begins with: who calls, for which tenant, and whether that is allowed now.
 
-use authn::{Principal, TenantError, grpc};
+use std::net::IpAddr;
+
+use authn::{TenantError, grpc};
 use ids::TenantId;
+use proto::Peer;
 use tonic::{Request, Status};
 
 use crate::{
@@ -12,7 +15,7 @@ use crate::{
 impl Rpc {
     /// The caller of a write. Whether the tenant exists and lets a directory write is read in the write's own transaction.
     pub(super) fn writer<T>(&self, request: &Request<T>, named: &str, action: &'static str) -> Result<Caller, Status> {
-        self.caller(grpc::principal(request)?, named, action)
+        self.caller(request, named, action)
     }
 
     /// The caller of a read, after the tenant's state was checked and an operator's use recorded.
@@ -23,7 +26,7 @@ impl Rpc {
         action: &'static str,
         read: Read<'_>,
     ) -> Result<TenantId, Status> {
-        let caller = self.caller(grpc::principal(request)?, named, action)?;
+        let caller = self.caller(request, named, action)?;
         let tenant = self.store.tenant(caller.tenant).await?;
         if caller.provisioning && tenant.provisioning_state == ProvisioningState::Off {
             return Err(Error::ProvisioningOff.into());
@@ -35,7 +38,8 @@ impl Rpc {
         Ok(caller.tenant)
     }
 
-    fn caller(&self, principal: &Principal, named: &str, action: &'static str) -> Result<Caller, Status> {
+    fn caller<T>(&self, request: &Request<T>, named: &str, action: &'static str) -> Result<Caller, Status> {
+        let principal = grpc::principal(request)?;
         let tenant = principal.tenant(named).map_err(|error| match error {
             TenantError::InvalidArgument => {
                 Error::from(InvalidField::new("tenant_id", "must name a tenant when the operator calls"))
@@ -46,12 +50,18 @@ impl Rpc {
         Ok(Caller {
             tenant,
             actor: principal.actor(),
+            address: address(request),
             action: action.trim_start_matches('/'),
             // Whatever else a key may do: what the façade does with it is a directory's traffic, and what comes in elsewhere is not.
             provisioning: matches!(self.listener, Listener::Internal(_)),
             operator: principal.is_operator(),
         })
     }
+}
+
+/// Where a call comes from, as far as the listener knows.
+pub(super) fn address<T>(request: &Request<T>) -> Option<IpAddr> {
+    request.extensions().get::<Peer>().and_then(|peer| peer.address)
 }
 
 /// What is read, for the record of it.

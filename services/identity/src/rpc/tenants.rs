@@ -8,17 +8,25 @@ use proto::identity::v1::{
 use tonic::{Request, Response, Status, async_trait};
 
 use crate::{
-    domain::{Error, InvalidField, ProvisioningState, Tenant, TenantName},
-    rpc::{Rpc, call::Read, paging},
+    domain::{Error, Founder, InvalidField, ProvisioningState, Tenant, TenantName},
+    rpc::{
+        Rpc,
+        call::{self, Read},
+        paging,
+    },
 };
 
 #[async_trait]
 impl TenantService for Rpc {
     async fn create_tenant(&self, request: Request<CreateTenantRequest>) -> Result<Response<wire::Tenant>, Status> {
-        let actor = grpc::principal(&request)?.actor();
+        let founder = Founder {
+            actor: grpc::principal(&request)?.actor(),
+            address: call::address(&request),
+            action: "rollcall.identity.v1.TenantService/CreateTenant",
+        };
         let name = request.into_inner().tenant.unwrap_or_default().name;
         let name = TenantName::parse(&name).map_err(Error::from)?;
-        let tenant = self.store.create_tenant(&actor, "rollcall.identity.v1.TenantService/CreateTenant", name).await?;
+        let tenant = self.store.create_tenant(founder, name).await?;
         Ok(Response::new(tenant.into()))
     }
 

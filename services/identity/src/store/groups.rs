@@ -1,6 +1,7 @@
 //! Groups: reading and writing one.
 
-use ids::{GroupId, TenantId};
+use ::audit::{Content, Values};
+use ids::{GroupId, TenantId, UserId};
 use sea_orm::{
     ActiveValue::Set,
     ColumnTrait, DbErr, EntityTrait, FromQueryResult, QueryFilter, QueryResult, QuerySelect, SqlErr,
@@ -132,8 +133,11 @@ fn create_in<'a>(tx: &'a Tx<'a>, create: &'a CreateGroup) -> Running<'a, Group> 
         let insert = group::Entity::insert(group::ActiveModel::from(row.clone()));
         insert.exec_without_returning(tx.db).await.map_err(name_taken)?;
         tx.changed(ChangeKind::GroupCreated, id.uuid(), 1);
-        tx.audit(id, "created");
         let joined = members::add(tx, id, &create.member_ids).await?;
+        tx.audit(id, || {
+            let after = described(&row).with_some("members_added", Moved::of(&joined).named());
+            Content::detail("created").after(after)
+        });
         members::record(tx, ChangeKind::MemberAdded, id, &joined, 1);
         Ok(Group::from(row))
     })
@@ -145,12 +149,18 @@ fn change_in<'a>(tx: &'a Tx<'a>, change: &'a ChangeGroup) -> Running<'a, Group> 
         let mut row = lock(tx, change.group).await?;
         check_version(row.version, change.expected_version)?;
         members::check_known(tx, change.changes.iter().map(GroupChange::joining)).await?;
-        tx.audit(change.group, format!("{} changes", change.changes.len()));
+        let before = described(&row);
+        let (mut joined, mut left) = (Moved::default(), Moved::default());
         let next_version = row.version + 1;
         let mut changed = false;
         for one in &change.changes {
-            changed |= apply(tx, change.group, one, &mut row, next_version).await?;
+            changed |= apply(tx, change.group, one, &mut row, next_version, (&mut joined, &mut left)).await?;
         }
+        tx.audit(change.group, || {
+            let changed = Content::difference(before, described(&row));
+            let after = changed.after.with_some("members_added", joined.named());
+            Content::change(changed.before, after.with_some("members_removed", left.named()))
+        });
         if !changed {
             return Ok(Group::from(row));
         }
@@ -175,7 +185,14 @@ fn change_in<'a>(tx: &'a Tx<'a>, change: &'a ChangeGroup) -> Running<'a, Group> 
 }
 
 /// Applies one change, to the members at once and to the row in memory. Answers whether it changed anything.
-async fn apply(tx: &Tx<'_>, id: GroupId, change: &GroupChange, row: &mut group::Model, version: i64) -> Outcome<bool> {
+async fn apply(
+    tx: &Tx<'_>,
+    id: GroupId,
+    change: &GroupChange,
+    row: &mut group::Model,
+    version: i64,
+    (all_joined, all_left): (&mut Moved, &mut Moved),
+) -> Outcome<bool> {
     let (joined, left) = match change {
         GroupChange::AddMembers(ids) => (members::add(tx, id, ids).await?, Vec::new()),
         GroupChange::RemoveMembers(ids) => (Vec::new(), members::remove(tx, id, ids).await?),
@@ -194,6 +211,8 @@ async fn apply(tx: &Tx<'_>, id: GroupId, change: &GroupChange, row: &mut group::
             return Ok(noted(tx, id, changed, version));
         }
     };
+    all_joined.add(&joined);
+    all_left.add(&left);
     members::record(tx, ChangeKind::MemberRemoved, id, &left, version);
     members::record(tx, ChangeKind::MemberAdded, id, &joined, version);
     Ok(!joined.is_empty() || !left.is_empty())
@@ -222,9 +241,48 @@ fn delete_in<'a>(tx: &'a Tx<'a>, delete: &'a DeleteGroup) -> Running<'a, ()> {
             .exec(tx.db)
             .await?;
         tx.changed(ChangeKind::GroupDeleted, delete.group.uuid(), row.version + 1);
-        tx.audit(delete.group, "deleted");
+        tx.audit(delete.group, || Content::detail("deleted").before(described(&row)));
         Ok(())
     })
+}
+
+/// What the audit log says of a group, its members apart.
+fn described(row: &group::Model) -> Values {
+    Values::new().with("display_name", &*row.display_name).with_some("external_id", row.external_id.as_deref())
+}
+
+/// How many ids of members an audit entry names; the change feed names all.
+const MEMBERS_NAMED_MAX: usize = 20;
+
+/// Users who became members, or ceased to be, as the audit log says it.
+#[derive(Default)]
+struct Moved {
+    count: usize,
+    first: Vec<Uuid>,
+}
+
+impl Moved {
+    fn of(users: &[Uuid]) -> Self {
+        let mut moved = Self::default();
+        moved.add(users);
+        moved
+    }
+
+    fn add(&mut self, users: &[Uuid]) {
+        self.count += users.len();
+        self.first.extend(users.iter().take(MEMBERS_NAMED_MAX.saturating_sub(self.first.len())));
+    }
+
+    /// None where nobody moved.
+    fn named(&self) -> Option<String> {
+        let names: Vec<String> = self.first.iter().map(|user| UserId::from(*user).to_string()).collect();
+        let names = names.join(", ");
+        match self.count - self.first.len() {
+            _ if self.count == 0 => None,
+            0 => Some(names),
+            more => Some(format!("{names} and {more} more")),
+        }
+    }
 }
 
 async fn lock(tx: &Tx<'_>, id: GroupId) -> Outcome<group::Model> {

@@ -14,6 +14,7 @@ mod memberships;
 mod migrations;
 mod order;
 mod resource;
+mod retention;
 mod roles;
 mod tenants;
 #[cfg(test)]
@@ -29,7 +30,7 @@ use database::Database;
 use sea_orm::DbErr;
 use tokio::sync::Semaphore;
 
-pub(crate) use audit::AuditEntry;
+pub(crate) use audit::{AuditChain, AuditEntry};
 pub(crate) use groups::{ChangeGroup, CreateGroup, DeleteGroup};
 pub(crate) use members::ListMembers;
 pub(crate) use migrations::Migrator;

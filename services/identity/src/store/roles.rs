@@ -1,5 +1,6 @@
 //! Roles that an administrator gives by hand. No other source touches these rows.
 
+use ::audit::{Content, Values};
 use ids::UserId;
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, sea_query::OnConflict};
 
@@ -34,7 +35,7 @@ impl Store {
 fn set_in<'a>(tx: &'a Tx<'a>, set: &'a SetManualRole) -> Running<'a, User> {
     Box::pin(async move {
         let before = current(tx, set.user).await?;
-        tx.audit(set.user, format!("manual role: {} -> {}", before.as_deref().unwrap_or("none"), set.role.as_str()));
+        tx.audit(set.user, || Content::change(manual_role(before.as_deref()), manual_role(Some(set.role.as_str()))));
         if before.as_deref() != Some(set.role.as_str()) {
             role_assignment::Entity::insert(role_assignment::ActiveModel {
                 tenant_id: Set(tx.tenant()),
@@ -68,7 +69,7 @@ fn set_in<'a>(tx: &'a Tx<'a>, set: &'a SetManualRole) -> Running<'a, User> {
 fn clear_in<'a>(tx: &'a Tx<'a>, user: &'a UserId) -> Running<'a, User> {
     Box::pin(async move {
         let before = current(tx, *user).await?;
-        tx.audit(user, format!("manual role: {} -> none", before.as_deref().unwrap_or("none")));
+        tx.audit(user, || Content::change(manual_role(before.as_deref()), manual_role(None)));
         if before.is_some() {
             role_assignment::Entity::delete_many()
                 .filter(role_assignment::Column::TenantId.eq(tx.tenant()))
@@ -80,6 +81,10 @@ fn clear_in<'a>(tx: &'a Tx<'a>, user: &'a UserId) -> Running<'a, User> {
         }
         users::written(tx, *user).await
     })
+}
+
+fn manual_role(role: Option<&str>) -> Values {
+    Values::new().with_some("manual_role", role)
 }
 
 /// The manual role of a live user, whose row is locked from here on.

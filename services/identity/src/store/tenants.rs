@@ -1,15 +1,16 @@
 //! Tenants. They lead everything else, so this is the one table without a `tenant_id`.
 
+use ::audit::{Content, Entry, Hash, Values};
 use ids::TenantId;
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect, SqlErr,
 };
 
 use crate::{
-    domain::{Caller, Error, ProvisioningState, RoleId, Tenant, TenantName, Timestamp},
+    domain::{Caller, Error, Founder, ProvisioningState, RoleId, Tenant, TenantName, Timestamp},
     store::{
-        Outcome, Running, Store,
-        entity::{audit_entry, tenant, tenant_position},
+        Outcome, Running, Store, audit,
+        entity::{tenant, tenant_position},
         tx::{ChangeKind, Tx},
         unavailable,
     },
@@ -17,16 +18,11 @@ use crate::{
 
 impl Store {
     /// Makes a tenant. There is no tenant yet to write in, so this is the one write beside [`Store::write`].
-    pub(crate) async fn create_tenant(
-        &self,
-        actor: &str,
-        action: &'static str,
-        name: TenantName,
-    ) -> Result<Tenant, Error> {
-        let (actor, id) = (actor.to_owned(), TenantId::generate());
+    pub(crate) async fn create_tenant(&self, founder: Founder, name: TenantName) -> Result<Tenant, Error> {
+        let id = TenantId::generate();
         let created = self.database.write(move |db| {
-            let (actor, name) = (actor.clone(), name.clone());
-            Box::pin(async move { insert(db, id, &actor, action, &name).await })
+            let (founder, name) = (founder.clone(), name.clone());
+            Box::pin(async move { insert(db, id, &founder, &name).await })
         });
         created.await.map_err(|error| match error {
             database::Error::Refused(error) => error,
@@ -75,13 +71,7 @@ impl Store {
     }
 }
 
-async fn insert(
-    db: &DatabaseTransaction,
-    id: TenantId,
-    actor: &str,
-    action: &'static str,
-    name: &TenantName,
-) -> Outcome<Tenant> {
+async fn insert(db: &DatabaseTransaction, id: TenantId, founder: &Founder, name: &TenantName) -> Outcome<Tenant> {
     let now = Timestamp::now();
     let row = tenant::Model {
         id: id.uuid(),
@@ -97,21 +87,24 @@ async fn insert(
         Some(SqlErr::UniqueConstraintViolation(_)) => database::Error::Refused(Error::TenantNameTaken),
         _ => database::Error::Database(error),
     })?;
+    let (subject, address) = (id.to_string(), audit::address(founder.address));
+    let entry = Entry {
+        position: 1,
+        at_us: now.0,
+        actor: &founder.actor,
+        address: &address,
+        action: founder.action,
+        subject: &subject,
+    };
+    let content = Content::default().after(Values::new().with("name", name.as_str()));
+    let hash = audit::append(db, id.uuid(), &Hash::START, &entry, &content).await?;
     tenant_position::Entity::insert(tenant_position::ActiveModel {
         tenant_id: Set(id.uuid()),
         change_position: Set(0),
         audit_position: Set(1),
-    })
-    .exec_without_returning(db)
-    .await?;
-    audit_entry::Entity::insert(audit_entry::ActiveModel {
-        tenant_id: Set(id.uuid()),
-        position: Set(1),
-        at_us: Set(now.0),
-        actor: Set(actor.to_owned()),
-        action: Set(action.to_owned()),
-        subject: Set(id.to_string()),
-        detail: Set(format!("name: {}", name.as_str())),
+        audit_hash: Set(Some(hash.as_bytes().to_vec())),
+        anchor_position: Set(0),
+        anchor_hash: Set(None),
     })
     .exec_without_returning(db)
     .await?;
@@ -122,7 +115,8 @@ fn set_provisioning_state<'a>(tx: &'a Tx<'a>, state: &'a ProvisioningState) -> R
     Box::pin(async move {
         let row = tx.lock_tenant().await?;
         let before = ProvisioningState::stored(&row.provisioning_state);
-        tx.audit(tx.caller.tenant, format!("provisioning: {} -> {}", before.as_str(), state.as_str()));
+        let provisioning = |state: ProvisioningState| Values::new().with("provisioning", state.as_str());
+        tx.audit(tx.caller.tenant, || Content::change(provisioning(before), provisioning(*state)));
         if before == *state {
             return Ok(row.into());
         }

@@ -2,6 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use ::audit::{Content, Entry, Hash};
 use sea_orm::{
     ActiveValue::Set,
     ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, ExprTrait, QueryFilter, QuerySelect,
@@ -12,8 +13,8 @@ use uuid::Uuid;
 use crate::{
     domain::{Caller, Error, ProvisioningState, Timestamp},
     store::{
-        Outcome,
-        entity::{audit_entry, change, tenant, tenant_position},
+        Outcome, audit,
+        entity::{change, tenant, tenant_position},
         refuse,
     },
 };
@@ -65,7 +66,7 @@ struct Change {
 #[derive(Default)]
 struct Records {
     changes: Vec<Change>,
-    audit: Option<(String, String)>,
+    audit: Option<(String, Content)>,
 }
 
 /// A transaction of one caller.
@@ -107,8 +108,11 @@ impl<'t> Tx<'t> {
     }
 
     /// Says what the audit log is to say of this act. A directory's traffic stands in the provisioning log instead.
-    pub(super) fn audit(&self, subject: impl ToString, detail: impl Into<String>) {
-        let entry = (subject.to_string(), detail.into());
+    pub(super) fn audit(&self, subject: impl ToString, content: impl FnOnce() -> Content) {
+        if self.caller.provisioning {
+            return;
+        }
+        let entry = (subject.to_string(), content());
         self.records.lock().unwrap_or_else(PoisonError::into_inner).audit = Some(entry);
     }
 
@@ -118,8 +122,8 @@ impl<'t> Tx<'t> {
 
     /// Writes the records. It takes the positions, and with them the row that orders a tenant's commits, so it comes last.
     pub(super) async fn record(self) -> Outcome<()> {
-        let Records { changes, audit } = self.records.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let audit = audit.filter(|_| !self.caller.provisioning);
+        let Records { changes, audit } =
+            std::mem::take(&mut *self.records.lock().unwrap_or_else(PoisonError::into_inner));
         if changes.is_empty() && audit.is_none() {
             return Ok(());
         }
@@ -129,18 +133,8 @@ impl<'t> Tx<'t> {
         if self.caller.provisioning {
             check_state(self.db, self.caller).await?;
         }
-        if let Some((subject, detail)) = audit {
-            audit_entry::Entity::insert(audit_entry::ActiveModel {
-                tenant_id: Set(self.caller.tenant.uuid()),
-                position: Set(taken.audit_last),
-                at_us: Set(self.now.0),
-                actor: Set(self.caller.actor.clone()),
-                action: Set(self.caller.action.to_owned()),
-                subject: Set(subject),
-                detail: Set(detail),
-            })
-            .exec_without_returning(self.db)
-            .await?;
+        if let Some((subject, content)) = audit {
+            self.append(&taken, &subject, &content).await?;
         }
         let rows = changes.into_iter().zip(taken.change_first..).map(|(change, position)| change::ActiveModel {
             tenant_id: Set(self.caller.tenant.uuid()),
@@ -156,6 +150,26 @@ impl<'t> Tx<'t> {
         for rows in rows.chunks(ROWS_PER_STATEMENT) {
             change::Entity::insert_many(rows.to_vec()).exec_without_returning(self.db).await?;
         }
+        Ok(())
+    }
+
+    /// Appends the audit entry, and leaves its hash where the next one finds it: the row is locked since the position was taken.
+    async fn append(&self, taken: &Positions, subject: &str, content: &Content) -> Outcome<()> {
+        let address = audit::address(self.caller.address);
+        let entry = Entry {
+            position: taken.audit_last,
+            at_us: self.now.0,
+            actor: &self.caller.actor,
+            address: &address,
+            action: self.caller.action,
+            subject,
+        };
+        let hash = audit::append(self.db, self.tenant(), &taken.audit_previous, &entry, content).await?;
+        tenant_position::Entity::update_many()
+            .col_expr(tenant_position::Column::AuditHash, Expr::value(hash.as_bytes().to_vec()))
+            .filter(tenant_position::Column::TenantId.eq(self.tenant()))
+            .exec(self.db)
+            .await?;
         Ok(())
     }
 }
@@ -180,6 +194,8 @@ async fn check_state(db: &DatabaseTransaction, caller: &Caller) -> Outcome<()> {
 struct Positions {
     change_first: i64,
     audit_last: i64,
+    /// The hash of the audit entry before.
+    audit_previous: Hash,
 }
 
 async fn take_positions(
@@ -198,12 +214,15 @@ async fn take_positions(
             Expr::col(tenant_position::Column::AuditPosition).add(audit_entries),
         )
         .and_where(tenant_position::Column::TenantId.eq(caller.tenant.uuid()))
-        .returning(
-            Query::returning()
-                .columns([tenant_position::Column::ChangePosition, tenant_position::Column::AuditPosition]),
-        );
+        .returning(Query::returning().columns([
+            tenant_position::Column::ChangePosition,
+            tenant_position::Column::AuditPosition,
+            tenant_position::Column::AuditHash,
+        ]));
     let Some(row) = db.query_one(&take).await? else { return refuse(Error::NotFound("tenant")) };
     let change_last: i64 = row.try_get_by_index(0)?;
     let audit_last: i64 = row.try_get_by_index(1)?;
-    Ok(Positions { change_first: change_last - changes + 1, audit_last })
+    let audit_previous: Option<Vec<u8>> = row.try_get_by_index(2)?;
+    let audit_previous = audit::stored_hash(audit_previous.as_deref())?;
+    Ok(Positions { change_first: change_last - changes + 1, audit_last, audit_previous })
 }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use ::audit::{Content, Values};
 use ids::TenantId;
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
@@ -110,7 +111,7 @@ fn create<'a>(tx: &'a Tx<'a>, draft: &'a UserAttributeDraft) -> Running<'a, User
             Some(SqlErr::UniqueConstraintViolation(_)) => database::Error::Refused(Error::UserAttributeTaken),
             _ => database::Error::Database(error),
         })?;
-        tx.audit(&row.name, format!("user attribute: none -> {}", row.kind));
+        tx.audit(&row.name, || Content::default().after(described(&row)));
         tx.changed(ChangeKind::TenantChanged, tx.tenant(), 0);
         Ok(UserAttribute::try_from(row)?)
     })
@@ -123,10 +124,15 @@ fn delete<'a>(tx: &'a Tx<'a>, name: &'a AttributeName) -> Running<'a, ()> {
         let Some(row) = row else { return refuse(Error::NotFound("user attribute")) };
         user_attribute::Entity::delete_by_id(key).exec(tx.db).await?;
         remove_values(tx, &row.name).await?;
-        tx.audit(&row.name, format!("user attribute: {} -> none", row.kind));
+        tx.audit(&row.name, || Content::default().before(described(&row)));
         tx.changed(ChangeKind::TenantChanged, tx.tenant(), 0);
         Ok(())
     })
+}
+
+/// What the audit log says of a definition.
+fn described(row: &user_attribute::Model) -> Values {
+    Values::new().with("type", &*row.kind).with("description", &*row.description)
 }
 
 /// Takes every value of an attribute away, from users who are softly deleted too: a restore must not bring it back.

@@ -2,15 +2,20 @@
 
 use std::collections::HashMap;
 
+use ::audit::{Content, Values};
 use ids::{TenantId, UserId};
 use sea_orm::{
     ActiveValue::{NotSet, Set},
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect, SqlErr,
 };
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
-    domain::{Caller, CaseKey, Error, Listed, MemberOf, Selection, Slice, User, UserDraft, search},
+    domain::{
+        Caller, CaseKey, DisplayName, Error, ExternalId, Listed, MemberOf, Selection, Slice, USER_ATTRIBUTES, User,
+        UserDraft, search,
+    },
     store::{
         Outcome, Running, Store, check_version,
         entity::{user, user_email},
@@ -175,7 +180,7 @@ fn create<'a>(tx: &'a Tx<'a>, draft: &'a UserDraft) -> Running<'a, User> {
         user::Entity::insert(row).exec_without_returning(tx.db).await.map_err(name_taken)?;
         insert_emails(tx, id, draft).await?;
         tx.changed(ChangeKind::UserCreated, id.uuid(), 1);
-        tx.audit(id, "created");
+        tx.audit(id, || Content::detail("created").after(described(draft)));
         written(tx, id).await
     })
 }
@@ -187,7 +192,7 @@ fn replace_in<'a>(tx: &'a Tx<'a>, replace: &'a ReplaceUser) -> Running<'a, User>
         let stored = lock_live(tx, replace.user).await?;
         check_version(stored.version, replace.expected_version)?;
         let before = user_rows::draft(&stored)?;
-        tx.audit(replace.user, "replaced");
+        tx.audit(replace.user, || Content::difference(described(&before), described(draft)));
         if before == *draft {
             return written(tx, replace.user).await;
         }
@@ -214,7 +219,9 @@ fn delete_in<'a>(tx: &'a Tx<'a>, delete: &'a DeleteUser) -> Running<'a, ()> {
         let deleted = user::ActiveModel { deleted_at_us: Set(Some(tx.now.0)), ..raised(tx, &stored) };
         update(tx, delete.user, deleted).await?;
         tx.changed(ChangeKind::UserDeleted, delete.user.uuid(), stored.version + 1);
-        tx.audit(delete.user, "deleted");
+        tx.audit(delete.user, || {
+            Content::detail("deleted").before(Values::new().with("user_name", &*stored.user_name))
+        });
         Ok(())
     })
 }
@@ -222,7 +229,8 @@ fn delete_in<'a>(tx: &'a Tx<'a>, delete: &'a DeleteUser) -> Running<'a, ()> {
 fn suspend_in<'a>(tx: &'a Tx<'a>, user: &'a UserId) -> Running<'a, User> {
     Box::pin(async move {
         let stored = lock_live(tx, *user).await?;
-        tx.audit(user, "suspended");
+        let suspended = |suspended: bool| Values::new().with("suspended", suspended.to_string());
+        tx.audit(user, || Content::change(suspended(stored.suspended_at_us.is_some()), suspended(true)));
         if stored.suspended_at_us.is_none() {
             let suspended = user::ActiveModel { suspended_at_us: Set(Some(tx.now.0)), ..raised(tx, &stored) };
             update(tx, *user, suspended).await?;
@@ -235,7 +243,13 @@ fn suspend_in<'a>(tx: &'a Tx<'a>, user: &'a UserId) -> Running<'a, User> {
 fn restore_in<'a>(tx: &'a Tx<'a>, user: &'a UserId) -> Running<'a, User> {
     Box::pin(async move {
         let stored = lock(tx, *user).await?;
-        tx.audit(user, "restored");
+        let state = |suspended: bool, deleted: bool| {
+            Values::new().with("suspended", suspended.to_string()).with("deleted", deleted.to_string())
+        };
+        tx.audit(user, || {
+            let before = state(stored.suspended_at_us.is_some(), stored.deleted_at_us.is_some());
+            Content { detail: "restored".to_owned(), ..Content::difference(before, state(false, false)) }
+        });
         if stored.suspended_at_us.is_some() || stored.deleted_at_us.is_some() {
             let restored =
                 user::ActiveModel { suspended_at_us: Set(None), deleted_at_us: Set(None), ..raised(tx, &stored) };
@@ -243,6 +257,23 @@ fn restore_in<'a>(tx: &'a Tx<'a>, user: &'a UserId) -> Running<'a, User> {
             tx.changed(ChangeKind::UserRestored, user.uuid(), stored.version + 1);
         }
         written(tx, *user).await
+    })
+}
+
+/// What the audit log says of a user. Field by field, so that it can say what an act changed.
+fn described(draft: &UserDraft) -> Values {
+    let values = Values::new()
+        .with("user_name", draft.user_name.as_str())
+        .with_some("external_id", draft.external_id.as_ref().map(ExternalId::as_str))
+        .with_some("display_name", draft.display_name.as_ref().map(DisplayName::as_str))
+        .with_some("provisioned_active", draft.provisioned_active.map(|active| active.to_string()));
+    let documents = [("profile", json!(draft.profile)), (USER_ATTRIBUTES, json!(draft.attributes))];
+    let fields = documents.iter().filter_map(|(prefix, document)| Some((*prefix, document.as_object()?)));
+    fields.fold(values, |values, (prefix, fields)| {
+        fields.iter().fold(values, |values, (name, value)| {
+            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            values.with(&format!("{prefix}.{name}"), text)
+        })
     })
 }
 

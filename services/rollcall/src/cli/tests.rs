@@ -61,6 +61,11 @@ fn every_documented_form_parses() {
         "rollcall tenant list",
         "rollcall tenant show acme",
         "rollcall audit list",
+        "rollcall audit export --tenant acme",
+        "rollcall audit verify",
+        "rollcall audit verify --file f --output json",
+        "rollcall audit verify --expect-head \
+         identity=7:0000000000000000000000000000000000000000000000000000000000000000",
         "rollcall migrate --database-url postgres://u@h/d",
         "rollcall migrate --data-dir ./rollcall-data --service identity",
         "rollcall simulate --url http://127.0.0.1:8080/api/scim/v2 --key k",

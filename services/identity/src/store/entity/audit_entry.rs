@@ -17,6 +17,16 @@ pub(crate) struct Model {
     pub(crate) action: String,
     pub(crate) subject: String,
     pub(crate) detail: String,
+    /// Empty when it is not known.
+    pub(crate) address: String,
+    /// JSON: field names and texts.
+    pub(crate) before_values: String,
+    pub(crate) after_values: String,
+    /// None after an erasure.
+    pub(crate) salt: Option<Vec<u8>>,
+    /// None, as the hash, in entries from before the chain.
+    pub(crate) values_digest: Option<Vec<u8>>,
+    pub(crate) hash: Option<Vec<u8>>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

@@ -1,4 +1,4 @@
-//! The last positions taken in a tenant's change feed and audit log. A table of its own: this row is locked by every commit (rule D1).
+//! The last positions taken in a tenant's change feed and audit log, and where the log's chain begins and ends. A table of its own: this row is locked by every commit (rule D1).
 
 use sea_orm::{
     ActiveModelBehavior, DeriveEntityModel, DerivePrimaryKey, DeriveRelation, EntityTrait, EnumIter, PrimaryKeyTrait,
@@ -12,6 +12,11 @@ pub(crate) struct Model {
     pub(crate) tenant_id: Uuid,
     pub(crate) change_position: i64,
     pub(crate) audit_position: i64,
+    /// The hash of the newest audit entry; none before the first of the chain.
+    pub(crate) audit_hash: Option<Vec<u8>>,
+    pub(crate) anchor_position: i64,
+    /// None where the chain begins.
+    pub(crate) anchor_hash: Option<Vec<u8>>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

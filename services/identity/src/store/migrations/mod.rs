@@ -2,6 +2,7 @@
 
 mod m0001_directory;
 mod m0002_search;
+mod m0003_audit_chain;
 
 use sea_orm::{ConnectionTrait, DbBackend, DbErr};
 use sea_orm_migration::{MigrationTrait, MigratorTrait, SchemaManager, async_trait::async_trait};
@@ -11,7 +12,11 @@ pub(crate) struct Migrator;
 #[async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0001_directory::Migration), Box::new(m0002_search::Migration)]
+        vec![
+            Box::new(m0001_directory::Migration),
+            Box::new(m0002_search::Migration),
+            Box::new(m0003_audit_chain::Migration),
+        ]
     }
 }
 

@@ -1,6 +1,7 @@
 //! The store's promises, each on both engines. Every test has a database of its own.
 
 mod agreement;
+mod audit;
 mod filters;
 mod groups;
 mod listing;
@@ -21,8 +22,8 @@ use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder};
 use crate::{
     SERVICE,
     domain::{
-        AttributeValues, Caller, Catalogue, DisplayName, Group, GroupDraft, GroupName, Profile, ProvisioningState,
-        TenantName, User, UserDraft, UserName,
+        AttributeValues, Caller, Catalogue, DisplayName, Founder, Group, GroupDraft, GroupName, Profile,
+        ProvisioningState, TenantName, User, UserDraft, UserName,
     },
     store::{CreateGroup, Migrator, Store, entity::change},
 };
@@ -82,15 +83,25 @@ impl World {
 
 /// Makes a tenant whose provisioning is on.
 async fn tenant(store: &Store, name: &str) -> TenantId {
-    let tenant =
-        store.create_tenant("operator:test", "test/CreateTenant", TenantName::parse(name).unwrap()).await.unwrap();
+    let tenant = store.create_tenant(founder(), TenantName::parse(name).unwrap()).await.unwrap();
     let caller = Caller { provisioning: false, ..directory(tenant.id) };
     store.set_provisioning_state(&caller, ProvisioningState::On).await.unwrap();
     tenant.id
 }
 
+fn founder() -> Founder {
+    Founder { actor: "operator:test".to_owned(), address: None, action: "test/CreateTenant" }
+}
+
 fn directory(tenant: TenantId) -> Caller {
-    Caller { tenant, actor: "key:directory".to_owned(), action: "test/Provision", provisioning: true, operator: false }
+    Caller {
+        tenant,
+        actor: "key:directory".to_owned(),
+        address: None,
+        action: "test/Provision",
+        provisioning: true,
+        operator: false,
+    }
 }
 
 fn user(name: &str) -> UserDraft {

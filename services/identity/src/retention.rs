@@ -1,0 +1,37 @@
+//! What takes away audit entries that have been kept long enough.
+
+use std::time::Duration;
+
+use tokio::{task::JoinHandle, time};
+
+use crate::{domain::Timestamp, store::Store};
+
+/// How often it looks.
+const INTERVAL: Duration = Duration::from_secs(60 * 60);
+
+/// The task; it ends with this.
+#[derive(Debug)]
+pub(crate) struct Retention(JoinHandle<()>);
+
+impl Drop for Retention {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Retention {
+    pub(crate) fn start(store: Store) -> Self {
+        Self(tokio::spawn(purge(store)))
+    }
+}
+
+async fn purge(store: Store) {
+    let mut hours = time::interval(INTERVAL);
+    loop {
+        hours.tick().await;
+        // What failed was logged by the store, and is tried again.
+        if let Ok(entries @ 1..) = store.purge_audit(Timestamp::now().before(audit::RETENTION)).await {
+            tracing::info!(entries, "audit entries older than 400 days were taken away");
+        }
+    }
+}
