@@ -1,14 +1,22 @@
-//! Serving gRPC.
+//! Serving gRPC, in clear text or over TLS.
+
+use std::{convert::Infallible, sync::Arc};
 
 use anyhow::Context;
+use axum::extract::Request;
 use telemetry::propagation::ServerLayer;
 use tokio::net::TcpListener;
-use tonic::{
-    service::Routes,
-    transport::{Server, server::TcpIncoming},
+use tonic::{service::Routes, transport::Server};
+use tower::util::MapRequestLayer;
+
+use crate::{
+    DRAIN_TIMEOUT, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, STREAMS_MAX, Shutdown,
+    connection::{Arrival, Listener},
+    tls::ServerTls,
 };
 
-use crate::{DRAIN_TIMEOUT, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, Shutdown};
+/// The longest metadata of a call, where each entry counts 32 bytes more than it is long.
+pub const HEADER_LIST_BYTES_MAX: u32 = 16 * 1024;
 
 /// Gives each call a span and a [`telemetry::RequestId`]. [`serve_grpc`] does it by itself; it is for routes that are called in one process.
 #[must_use]
@@ -17,16 +25,26 @@ pub fn observed(routes: Routes) -> Routes {
 }
 
 /// Serves `routes` until the end is asked for, then answers what has begun within [`DRAIN_TIMEOUT`]; a stream that is still open then is cut
-/// off, and its client resumes it elsewhere.
+/// off, and its client resumes it elsewhere. Each call has its [`proto::Peer`].
 ///
 /// # Errors
 /// When the listener fails.
-pub async fn serve_grpc(listener: TcpListener, routes: Routes, shutdown: Shutdown) -> anyhow::Result<()> {
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+pub async fn serve_grpc(
+    listener: TcpListener,
+    routes: Routes,
+    tls: Option<ServerTls>,
+    shutdown: Shutdown,
+) -> anyhow::Result<()> {
+    let incoming = futures::stream::unfold(Listener::new(listener, tls), |listener| async {
+        let connection = listener.accept().await;
+        Some((Ok::<_, Infallible>(connection), listener))
+    });
     let served = Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
-        .add_routes(observed(routes))
+        .max_concurrent_streams(STREAMS_MAX)
+        .http2_max_header_list_size(HEADER_LIST_BYTES_MAX)
+        .add_routes(introduced(observed(routes)))
         .serve_with_incoming_shutdown(incoming, shutdown.requested());
     let too_late = async {
         shutdown.requested().await;
@@ -39,4 +57,15 @@ pub async fn serve_grpc(listener: TcpListener, routes: Routes, shutdown: Shutdow
             Ok(())
         }
     }
+}
+
+/// Says in each call who is at its other end.
+fn introduced(routes: Routes) -> Routes {
+    let introduce = MapRequestLayer::new(|mut request: Request| {
+        if let Some(arrival) = request.extensions_mut().remove::<Arc<Arrival>>() {
+            arrival.introduce(request.extensions_mut());
+        }
+        request
+    });
+    Routes::from(routes.into_axum_router().layer(introduce))
 }

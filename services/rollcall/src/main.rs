@@ -13,6 +13,7 @@ mod public_url;
 mod serve;
 mod servers;
 mod session;
+mod transport;
 mod up;
 
 use std::process::ExitCode;
