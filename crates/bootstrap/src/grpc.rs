@@ -69,3 +69,73 @@ fn introduced(routes: Routes) -> Routes {
     });
     Routes::from(routes.into_axum_router().layer(introduce))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        net::SocketAddr,
+        sync::atomic::{AtomicUsize, Ordering},
+    };
+
+    use axum::{Router, routing::any};
+    use proto::Channel;
+    use tokio::sync::Semaphore;
+    use tonic::body::Body;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    async fn serving(router: Router) -> Channel {
+        let listener = crate::bind(SocketAddr::from(([127, 0, 0, 1], 0)), "--grpc-listen").await.unwrap();
+        let address = crate::address_of(&listener).unwrap();
+        tokio::spawn(serve_grpc(listener, Routes::from(router), None, Shutdown::default()));
+        Channel::connect(&format!("http://{address}")).unwrap()
+    }
+
+    /// Whether a call with this much metadata is answered.
+    async fn is_answered(channel: &Channel, length: usize) -> bool {
+        let request = http::Request::builder().uri("/a").header("x", "x".repeat(length)).body(Body::empty()).unwrap();
+        channel.clone().oneshot(request).await.is_ok_and(|answer| answer.status().is_success())
+    }
+
+    #[tokio::test]
+    async fn a_call_with_too_much_metadata_is_refused() {
+        let channel = serving(Router::new().route("/a", any(|| async {}))).await;
+        let longest = usize::try_from(HEADER_LIST_BYTES_MAX).unwrap();
+        assert!(is_answered(&channel, longest - 1024).await);
+        assert!(!is_answered(&channel, longest + 1024).await);
+    }
+
+    #[tokio::test]
+    async fn a_connection_has_only_so_many_calls_under_way() {
+        let most = usize::try_from(STREAMS_MAX).unwrap();
+        let (under_way, at_most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let ends = Arc::new(Semaphore::new(0));
+        let handler = {
+            let (under_way, at_most, ends) = (under_way.clone(), at_most.clone(), ends.clone());
+            move || async move {
+                at_most.fetch_max(under_way.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                ends.acquire().await.unwrap().forget();
+                under_way.fetch_sub(1, Ordering::SeqCst);
+            }
+        };
+        let channel = serving(Router::new().route("/a", any(handler))).await;
+        // The limit is told with the first answer.
+        ends.add_permits(1);
+        assert!(is_answered(&channel, 1).await);
+        let calls: Vec<_> = (0..=most)
+            .map(|_| {
+                let channel = channel.clone();
+                tokio::spawn(async move { is_answered(&channel, 1).await })
+            })
+            .collect();
+        while under_way.load(Ordering::SeqCst) < most {
+            tokio::task::yield_now().await;
+        }
+        ends.add_permits(most + 1);
+        for call in calls {
+            assert!(call.await.unwrap());
+        }
+        assert_eq!(at_most.load(Ordering::SeqCst), most);
+    }
+}

@@ -92,9 +92,13 @@ impl MutualTls {
     /// # Errors
     /// When the files cannot be used.
     pub fn open(service: Service, pair: KeyPair, ca: PathBuf) -> anyhow::Result<Self> {
+        Self::open_every(RELOAD_INTERVAL, service, pair, ca)
+    }
+
+    fn open_every(interval: Duration, service: Service, pair: KeyPair, ca: PathBuf) -> anyhow::Result<Self> {
         let files = Files { pair, ca: Some(ca) };
         let named = files.pair.certificate.display().to_string();
-        let current = files::follow(files, RELOAD_INTERVAL, move |contents| {
+        let current = files::follow(files, interval, move |contents| {
             let mutual = load::mutual(contents)?;
             if mutual.service != Some(service) {
                 bail!(

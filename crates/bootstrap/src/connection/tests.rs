@@ -1,6 +1,7 @@
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
+use crate::tls::{KeyPair, Protocol};
 
 async fn listening() -> (TcpListener, SocketAddr) {
     let listener = crate::bind(SocketAddr::from(([127, 0, 0, 1], 0)), "--listen").await.unwrap();
@@ -57,4 +58,22 @@ async fn a_peer_that_said_what_it_speaks_has_all_the_time_of_its_protocol() {
         connection.read_exact(&mut read).await.unwrap();
         assert!(connection.opening.is_none(), "{said:?}");
     }
+}
+
+#[tokio::test]
+async fn a_peer_that_makes_no_handshake_is_given_up() {
+    let directory = tempfile::tempdir().unwrap();
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let pair = KeyPair { certificate: directory.path().join("tls.crt"), key: directory.path().join("tls.key") };
+    std::fs::write(&pair.certificate, made.cert.pem()).unwrap();
+    std::fs::write(&pair.key, made.signing_key.serialize_pem()).unwrap();
+    let tls = ServerTls::public(pair, Protocol::Http).unwrap();
+    let (listener, address) = listening().await;
+    let _silent = TcpStream::connect(address).await.unwrap();
+    let mut connection = Listener::new(listener, Some(tls)).accept().await;
+    let deadline = &mut connection.opening.as_mut().unwrap().deadline;
+    assert!(deadline.deadline() <= Instant::now() + HANDSHAKE_TIMEOUT);
+    // As after the whole time.
+    deadline.as_mut().reset(Instant::now());
+    assert_eq!(connection.read_u8().await.unwrap_err().kind(), io::ErrorKind::TimedOut);
 }

@@ -1,8 +1,14 @@
-use std::{fs, path::Path};
+use std::{fs, net::SocketAddr, path::Path};
 
+use axum::{Extension, Router, routing::any};
+use proto::{Channel, Peer};
 use rcgen::{CertificateParams, Issuer, SanType};
+use tokio::net::TcpListener;
+use tonic::{body::Body, service::Routes};
+use tower::ServiceExt;
 
 use super::*;
+use crate::Shutdown;
 
 struct Authority(Issuer<'static, rcgen::KeyPair>, String);
 
@@ -97,4 +103,56 @@ async fn a_new_set_is_taken_when_it_is_whole_and_the_old_one_goes_on_until_then(
     while !tries.recv().await.unwrap() {}
     let mut current = current;
     current.wait_for(|current| *current == certificate.pem().as_bytes()).await.unwrap();
+}
+
+/// A listener with the files of a directory that answers who called.
+async fn serving(directory: &Path) -> String {
+    let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (pair, ca) =
+        (KeyPair { certificate: directory.join("tls.crt"), key: directory.join("tls.key") }, directory.join("ca.crt"));
+    let tls = MutualTls::open_every(Duration::from_millis(1), Service::ApiKeys, pair, ca).unwrap().server;
+    let who = |Extension(peer): Extension<Peer>| async move { format!("{peer:?}") };
+    let routes = Routes::from(Router::new().route("/who", any(who)));
+    tokio::spawn(crate::grpc::serve_grpc(listener, routes, Some(tls), Shutdown::default()));
+    format!("https://localhost:{port}")
+}
+
+/// Who a new connection makes of the client.
+async fn who(url: &str, tls: &ClientTls) -> Result<String, tower::BoxError> {
+    let channel = Channel::connect_tls(url, tls.clone()).unwrap();
+    let request = http::Request::builder().uri("/who").body(Body::empty()).unwrap();
+    let answer = channel.oneshot(request).await?;
+    let bytes = axum::body::to_bytes(axum::body::Body::new(answer.into_body()), 1024).await?;
+    Ok(String::from_utf8(bytes.to_vec())?)
+}
+
+#[tokio::test]
+async fn r07_new_connections_use_the_new_set_at_both_ends_and_name_the_service() {
+    let (authority, renewed) = (Authority::new(), Authority::new());
+    let (server, client) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    authority.write(server.path(), &Service::ApiKeys.spiffe_id());
+    let (pair, ca) = authority.write(client.path(), &Service::Scim.spiffe_id());
+    let url = serving(server.path()).await;
+    let tls = MutualTls::open_every(Duration::from_millis(1), Service::Scim, pair, ca).unwrap().client;
+    let expected = Peer { address: Some([127, 0, 0, 1].into()), service: Some(Service::Scim) };
+    assert_eq!(who(&url, &tls).await.unwrap(), format!("{expected:?}"));
+
+    renewed.write(server.path(), &Service::ApiKeys.spiffe_id());
+    while who(&url, &tls).await.is_ok() {}
+    renewed.write(client.path(), &Service::Scim.spiffe_id());
+    while who(&url, &tls).await.is_err() {}
+    assert_eq!(who(&url, &tls).await.unwrap(), format!("{expected:?}"));
+}
+
+#[tokio::test]
+async fn a_server_is_believed_under_its_own_name_alone() {
+    let (authority, directory) = (Authority::new(), tempfile::tempdir().unwrap());
+    authority.write(directory.path(), &Service::ApiKeys.spiffe_id());
+    let url = serving(directory.path()).await;
+    let (pair, ca) = authority.write(directory.path(), &Service::Scim.spiffe_id());
+    let tls = MutualTls::open(Service::Scim, pair, ca).unwrap().client;
+    assert!(who(&url, &tls).await.is_ok());
+    // The certificate is for `localhost`.
+    assert!(who(&url.replace("localhost", "127.0.0.1"), &tls).await.is_err());
 }
