@@ -34,6 +34,9 @@ use crate::{
 /// What the table answers whoever may not call a method.
 const REFUSAL: &str = "this method is not for its caller here";
 
+/// What every service may call.
+const GET_JWKS: &str = "/rollcall.api_keys.v1.CredentialService/GetJwks";
+
 /// A client that believes the authority in `trusted` and presents a certificate as its `name` in `own`, if it has one.
 fn client(trusted: &Path, own: Option<(&Path, &str)>) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
@@ -56,7 +59,7 @@ async fn call(url: &str, config: &Arc<ClientConfig>, method: &str, bearer: Optio
     let config = config.clone();
     let channel = Channel::connect_tls(url, ClientTls::new(move || config.clone())).unwrap();
     let mut grpc = Grpc::new(channel);
-    grpc.ready().await.map_err(|error| Status::from_error(error))?;
+    grpc.ready().await.map_err(Status::from_error)?;
     let mut request = Request::new(futures::stream::iter([Bytes::new()]));
     if let Some(bearer) = bearer {
         request.metadata_mut().insert("authorization", format!("Bearer {bearer}").parse().unwrap());
@@ -85,6 +88,8 @@ async fn r07_nobody_without_a_certificate_of_the_installation_reaches_an_interna
         ("no certificate", client(&own, None)),
         ("a certificate of another authority", client(&own, Some((foreign.path(), "scim")))),
     ];
+    let known = call(&rollcall.api_keys_internal_url(), &client(&own, Some((&own, "scim"))), GET_JWKS, None).await;
+    assert!(known.is_ok(), "{known:?}");
     for row in ROWS {
         for (who, stranger) in &strangers {
             for bearer in [None, Some(key.as_str())] {

@@ -127,13 +127,11 @@ mod tests {
         run(&args(directory.path())).unwrap();
         assert_eq!((read("ca.crt"), read("ca.key")), (authority, key));
         assert_ne!(read("scim.crt"), scim);
-        for entry in fs::read_dir(directory.path()).unwrap() {
-            let entry = entry.unwrap();
-            let is_key = entry.path().extension().unwrap() == "key";
-            let mode = entry.metadata().unwrap().permissions().mode() & 0o777;
-            assert_eq!(mode & 0o077 == 0, is_key, "{:?}", entry.path());
+        let files: Vec<_> = fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert_eq!(files.len(), 2 + 2 * Service::ALL.len());
+        for key in files.iter().filter(|file| file.extension().unwrap() == "key") {
+            assert_eq!(fs::metadata(key).unwrap().permissions().mode() & 0o777, 0o600, "{}", key.display());
         }
-        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2 + 2 * Service::ALL.len());
     }
 
     #[test]
