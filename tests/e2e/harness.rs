@@ -33,7 +33,8 @@ pub(crate) enum Deployment {
     UpSqlite,
     /// `rollcall up` on PostgreSQL.
     UpPostgres,
-    /// `rollcall serve …`, a process for each service, on PostgreSQL.
+    /// `rollcall serve …`, a process for each service, on PostgreSQL: mutual TLS between them and TLS of the gRPC APIs. HTTP is in clear text,
+    /// as behind an ingress.
     ServePostgres,
 }
 
@@ -51,6 +52,9 @@ struct Addresses {
     scim: u16,
     identity: u16,
     api_keys: u16,
+    /// For services alone.
+    identity_internal: u16,
+    api_keys_internal: u16,
 }
 
 /// A process that ends when this is dropped.
@@ -119,7 +123,13 @@ impl Rollcall {
     pub(crate) async fn run(&mut self, extra: &[&str]) {
         for start in 1..=STARTS_MAX {
             self.processes.clear();
-            self.addresses = Addresses { scim: free_port(), identity: free_port(), api_keys: free_port() };
+            self.addresses = Addresses {
+                scim: free_port(),
+                identity: free_port(),
+                api_keys: free_port(),
+                identity_internal: free_port(),
+                api_keys_internal: free_port(),
+            };
             self.processes = match self.deployment {
                 Deployment::UpSqlite | Deployment::UpPostgres => {
                     self.addresses.api_keys = self.addresses.identity;
@@ -154,47 +164,74 @@ impl Rollcall {
 
     fn serve(&self) -> Vec<Process> {
         let url = self.database_url().unwrap();
-        let (internal, directories) = (free_port(), free_port());
         let path = |name: &str| self.directory.path().join(name).display().to_string();
-        let Addresses { scim, identity, api_keys } = self.addresses;
+        let Addresses { scim, identity, api_keys, identity_internal, api_keys_internal } = self.addresses;
+        let serve = |service: &str, arguments: &[String]| {
+            let certificate = |name: &str| self.certificates().join(name).display().to_string();
+            let mut all = vec![
+                "serve".to_owned(),
+                service.to_owned(),
+                format!("--internal-tls-cert-file={}", certificate(&format!("{service}.crt"))),
+                format!("--internal-tls-key-file={}", certificate(&format!("{service}.key"))),
+                format!("--internal-tls-ca-file={}", certificate("ca.crt")),
+            ];
+            if service != "scim" {
+                all.push(format!("--tls-cert-file={}", certificate(&format!("{service}.crt"))));
+                all.push(format!("--tls-key-file={}", certificate(&format!("{service}.key"))));
+            }
+            all.extend_from_slice(arguments);
+            self.spawn(service, &all)
+        };
         vec![
-            self.spawn(
+            serve(
                 "api-keys",
                 &[
-                    "serve".into(),
-                    "api-keys".into(),
                     format!("--database-url={url}"),
                     format!("--grpc-listen=127.0.0.1:{api_keys}"),
-                    format!("--internal-listen=127.0.0.1:{internal}"),
+                    format!("--internal-listen=127.0.0.1:{api_keys_internal}"),
                     format!("--operator-key-file={}", path("operator.key")),
                     format!("--encryption-key-file={}", path("signing.key")),
                 ],
             ),
-            self.spawn(
+            serve(
                 "identity",
                 &[
-                    "serve".into(),
-                    "identity".into(),
                     format!("--database-url={url}"),
                     format!("--grpc-listen=127.0.0.1:{identity}"),
-                    format!("--internal-listen=127.0.0.1:{directories}"),
-                    format!("--api-keys-internal-url=http://127.0.0.1:{internal}"),
+                    format!("--internal-listen=127.0.0.1:{identity_internal}"),
+                    format!("--api-keys-internal-url=https://127.0.0.1:{api_keys_internal}"),
                 ],
             ),
-            self.spawn(
+            serve(
                 "scim",
                 &[
-                    "serve".into(),
-                    "scim".into(),
                     format!("--listen=127.0.0.1:{scim}"),
-                    format!("--identity-internal-url=http://127.0.0.1:{directories}"),
-                    format!("--api-keys-internal-url=http://127.0.0.1:{internal}"),
+                    format!("--identity-internal-url=https://127.0.0.1:{identity_internal}"),
+                    format!("--api-keys-internal-url=https://127.0.0.1:{api_keys_internal}"),
                 ],
             ),
         ]
     }
 
-    /// What an operator of a cluster does once: secrets, the schema, and later the first tenant.
+    /// Starts a process more; it ends with the others.
+    pub(crate) fn beside(&mut self, name: &str, arguments: &[&str]) {
+        let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        let process = self.spawn(name, &arguments);
+        self.processes.push(process);
+    }
+
+    /// Makes certificates for the services, or renews those that are there.
+    pub(crate) fn generate_certificates(&self) {
+        let made = rollcall(&["generate", "certificates", &format!("--directory={}", self.certificates().display())]);
+        assert!(made.status.success(), "{made:?}");
+    }
+
+    /// Where the certificates of the services are.
+    pub(crate) fn certificates(&self) -> PathBuf {
+        self.directory.path().join("certificates")
+    }
+
+    /// What an operator of a cluster does once: secrets, certificates, the schema, and later the first tenant.
     fn prepare_cluster(&self) {
         let path = |name: &str| self.directory.path().join(name);
         for (name, command) in [("operator.key", "operator-key"), ("signing.key", "encryption-key")] {
@@ -202,6 +239,7 @@ impl Rollcall {
             assert!(made.status.success(), "{made:?}");
             write_secret(&path(name), &made.stdout);
         }
+        self.generate_certificates();
         let url = self.database_url().unwrap();
         let migrated = rollcall(&["migrate", &format!("--database-url={url}")]);
         assert!(migrated.status.success(), "{migrated:?}");
@@ -250,11 +288,14 @@ impl Rollcall {
 
     /// Runs an administrator's command against the server at another address.
     pub(crate) fn cli_at(&self, server: &str, arguments: &[&str]) -> Output {
-        let connection = [
+        let mut connection = vec![
             format!("--server={server}"),
             format!("--api-keys-server={}", self.api_keys_url()),
             format!("--operator-key-file={}", self.operator_key_file().display()),
         ];
+        if self.deployment == Deployment::ServePostgres {
+            connection.push(format!("--ca-file={}", self.certificates().join("ca.crt").display()));
+        }
         let mut all = arguments.to_vec();
         all.extend(connection.iter().map(String::as_str));
         rollcall(&all)
@@ -324,11 +365,28 @@ impl Rollcall {
     }
 
     pub(crate) fn identity_url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.addresses.identity)
+        format!("{}://127.0.0.1:{}", self.grpc_scheme(), self.addresses.identity)
     }
 
     pub(crate) fn api_keys_url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.addresses.api_keys)
+        format!("{}://127.0.0.1:{}", self.grpc_scheme(), self.addresses.api_keys)
+    }
+
+    /// Where identity serves the façade.
+    pub(crate) fn identity_internal_url(&self) -> String {
+        format!("https://127.0.0.1:{}", self.addresses.identity_internal)
+    }
+
+    /// Where api-keys serves the other services.
+    pub(crate) fn api_keys_internal_url(&self) -> String {
+        format!("https://127.0.0.1:{}", self.addresses.api_keys_internal)
+    }
+
+    const fn grpc_scheme(&self) -> &'static str {
+        match self.deployment {
+            Deployment::UpSqlite | Deployment::UpPostgres => "http",
+            Deployment::ServePostgres => "https",
+        }
     }
 
     /// The operator credential.
@@ -382,7 +440,12 @@ impl Rollcall {
 
     /// What `up` printed on standard output.
     pub(crate) fn printed(&self) -> String {
-        fs::read_to_string(self.directory.path().join("up.out")).unwrap()
+        self.printed_by("up")
+    }
+
+    /// What a process printed on standard output.
+    pub(crate) fn printed_by(&self, name: &str) -> String {
+        fs::read_to_string(self.directory.path().join(format!("{name}.out"))).unwrap()
     }
 
     /// What the processes logged, for the message of a failure.
@@ -405,7 +468,8 @@ pub(crate) async fn eventually(what: &str, within: Duration, mut condition: impl
     }
 }
 
-fn rollcall(arguments: &[&str]) -> Output {
+/// Runs the program until it ends.
+pub(crate) fn rollcall(arguments: &[&str]) -> Output {
     // The environment of the machine that runs the tests must not steer the program.
     let inherited = std::env::vars_os().filter(|(name, _)| !name.to_string_lossy().starts_with("ROLLCALL_"));
     Command::new(ROLLCALL).args(arguments).env_clear().envs(inherited).stdin(Stdio::null()).output().unwrap()

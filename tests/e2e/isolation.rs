@@ -24,7 +24,7 @@ use crate::harness::{Deployment::UpSqlite, Rollcall};
 
 /// Messages as bytes, so that any method can be called by its name.
 #[derive(Clone, Copy, Default)]
-struct Raw;
+pub(crate) struct Raw;
 
 impl Codec for Raw {
     type Encode = Bytes;

@@ -19,4 +19,5 @@ mod paging;
 mod provisioning_state;
 mod proxy;
 mod recorded;
+mod service_identity;
 mod user_attributes;

@@ -13,6 +13,9 @@ use secrecy::{ExposeSecret, SecretString};
 /// The longest secret file that is read.
 pub const SECRET_LEN_MAX: u64 = 64 * 1024;
 
+/// The permissions of a file that its owner alone may read.
+pub const SECRET_MODE: u32 = 0o600;
+
 /// Bits of a mode that let others than the owner read or write.
 const OTHERS: u32 = 0o077;
 
@@ -51,7 +54,7 @@ pub fn read_or_create(
         Ok(_) => read(path),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let secret = make()?;
-            create(path, &secret).with_context(|| format!("cannot write {}", path.display()))?;
+            replace(path, format!("{}\n", secret.expose_secret()).as_bytes(), SECRET_MODE)?;
             Ok(secret)
         }
         Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
@@ -67,16 +70,23 @@ pub fn create_directory(path: &Path) -> anyhow::Result<()> {
     made.with_context(|| format!("cannot make the directory {}", path.display()))
 }
 
-/// A crash leaves the old state or the new one: the text is durable under another name before it gets its own.
-fn create(path: &Path, secret: &SecretString) -> io::Result<()> {
+/// Writes a file with these permissions, in place of one that may be there. A crash leaves the old one or the new one.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn replace(path: &Path, content: &[u8], mode: u32) -> anyhow::Result<()> {
+    write(path, content, mode).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// The content is durable under another name before it gets its own.
+fn write(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     let new = beside(path)?;
     match fs::remove_file(&new) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
-    file.write_all(secret.expose_secret().as_bytes())?;
-    file.write_all(b"\n")?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&new)?;
+    file.write_all(content)?;
     file.sync_all()?;
     fs::rename(&new, path)?;
     sync_directory(parent(path))

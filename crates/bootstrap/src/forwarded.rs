@@ -50,7 +50,7 @@ const FORWARDED_PREFIX: &str = "x-forwarded-prefix";
 pub struct Origin {
     /// The client's address in its own form; none where a trusted proxy hides it or its word is malformed.
     pub client: Option<IpAddr>,
-    /// `http` unless a trusted proxy says `https`.
+    /// What the listener speaks, unless a trusted proxy says what its client spoke.
     pub scheme: Scheme,
     /// The host with its port, as the client named it; none where it named none that is usable.
     pub host: Option<String>,
@@ -70,7 +70,7 @@ impl Origin {
         let host = said.host.or_else(|| named(&parts.uri, &parts.headers));
         Self {
             client: said.client,
-            scheme: said.scheme.unwrap_or(Scheme::HTTP),
+            scheme: said.scheme.or_else(|| parts.extensions.get().cloned()).unwrap_or(Scheme::HTTP),
             host: host.map(|host| with_port(host, said.port)),
             prefix: said.prefix.unwrap_or_default(),
         }

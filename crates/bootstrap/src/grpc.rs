@@ -1,14 +1,22 @@
-//! Serving gRPC.
+//! Serving gRPC, in clear text or over TLS.
+
+use std::{convert::Infallible, sync::Arc};
 
 use anyhow::Context;
+use axum::extract::Request;
 use telemetry::propagation::ServerLayer;
 use tokio::net::TcpListener;
-use tonic::{
-    service::Routes,
-    transport::{Server, server::TcpIncoming},
+use tonic::{service::Routes, transport::Server};
+use tower::util::MapRequestLayer;
+
+use crate::{
+    DRAIN_TIMEOUT, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, STREAMS_MAX, Shutdown,
+    connection::{Arrival, Listener},
+    tls::ServerTls,
 };
 
-use crate::{DRAIN_TIMEOUT, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, Shutdown};
+/// The longest metadata of a call, where each entry counts 32 bytes more than it is long.
+pub const HEADER_LIST_BYTES_MAX: u32 = 16 * 1024;
 
 /// Gives each call a span and a [`telemetry::RequestId`]. [`serve_grpc`] does it by itself; it is for routes that are called in one process.
 #[must_use]
@@ -17,16 +25,26 @@ pub fn observed(routes: Routes) -> Routes {
 }
 
 /// Serves `routes` until the end is asked for, then answers what has begun within [`DRAIN_TIMEOUT`]; a stream that is still open then is cut
-/// off, and its client resumes it elsewhere.
+/// off, and its client resumes it elsewhere. Each call has its [`proto::Peer`].
 ///
 /// # Errors
 /// When the listener fails.
-pub async fn serve_grpc(listener: TcpListener, routes: Routes, shutdown: Shutdown) -> anyhow::Result<()> {
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+pub async fn serve_grpc(
+    listener: TcpListener,
+    routes: Routes,
+    tls: Option<ServerTls>,
+    shutdown: Shutdown,
+) -> anyhow::Result<()> {
+    let incoming = futures::stream::unfold(Listener::new(listener, tls), |listener| async {
+        let connection = listener.accept().await;
+        Some((Ok::<_, Infallible>(connection), listener))
+    });
     let served = Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
-        .add_routes(observed(routes))
+        .max_concurrent_streams(STREAMS_MAX)
+        .http2_max_header_list_size(HEADER_LIST_BYTES_MAX)
+        .add_routes(introduced(observed(routes)))
         .serve_with_incoming_shutdown(incoming, shutdown.requested());
     let too_late = async {
         shutdown.requested().await;
@@ -38,5 +56,86 @@ pub async fn serve_grpc(listener: TcpListener, routes: Routes, shutdown: Shutdow
             tracing::warn!("calls were cut off at the end of the time to finish them");
             Ok(())
         }
+    }
+}
+
+/// Says in each call who is at its other end.
+fn introduced(routes: Routes) -> Routes {
+    let introduce = MapRequestLayer::new(|mut request: Request| {
+        if let Some(arrival) = request.extensions_mut().remove::<Arc<Arrival>>() {
+            arrival.introduce(request.extensions_mut());
+        }
+        request
+    });
+    Routes::from(routes.into_axum_router().layer(introduce))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        net::SocketAddr,
+        sync::atomic::{AtomicUsize, Ordering},
+    };
+
+    use axum::{Router, routing::any};
+    use proto::Channel;
+    use tokio::sync::Semaphore;
+    use tonic::body::Body;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    async fn serving(router: Router) -> Channel {
+        let listener = crate::bind(SocketAddr::from(([127, 0, 0, 1], 0)), "--grpc-listen").await.unwrap();
+        let address = crate::address_of(&listener).unwrap();
+        tokio::spawn(serve_grpc(listener, Routes::from(router), None, Shutdown::default()));
+        Channel::connect(&format!("http://{address}")).unwrap()
+    }
+
+    /// Whether a call with this much metadata is answered.
+    async fn is_answered(channel: &Channel, length: usize) -> bool {
+        let request = http::Request::builder().uri("/a").header("x", "x".repeat(length)).body(Body::empty()).unwrap();
+        channel.clone().oneshot(request).await.is_ok_and(|answer| answer.status().is_success())
+    }
+
+    #[tokio::test]
+    async fn a_call_with_too_much_metadata_is_refused() {
+        let channel = serving(Router::new().route("/a", any(|| async {}))).await;
+        let longest = usize::try_from(HEADER_LIST_BYTES_MAX).unwrap();
+        assert!(is_answered(&channel, longest - 1024).await);
+        assert!(!is_answered(&channel, longest + 1024).await);
+    }
+
+    #[tokio::test]
+    async fn a_connection_has_only_so_many_calls_under_way() {
+        let most = usize::try_from(STREAMS_MAX).unwrap();
+        let (under_way, at_most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let ends = Arc::new(Semaphore::new(0));
+        let handler = {
+            let (under_way, at_most, ends) = (under_way.clone(), at_most.clone(), ends.clone());
+            move || async move {
+                at_most.fetch_max(under_way.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                ends.acquire().await.unwrap().forget();
+                under_way.fetch_sub(1, Ordering::SeqCst);
+            }
+        };
+        let channel = serving(Router::new().route("/a", any(handler))).await;
+        // The limit is told with the first answer.
+        ends.add_permits(1);
+        assert!(is_answered(&channel, 1).await);
+        let calls: Vec<_> = (0..=most)
+            .map(|_| {
+                let channel = channel.clone();
+                tokio::spawn(async move { is_answered(&channel, 1).await })
+            })
+            .collect();
+        while under_way.load(Ordering::SeqCst) < most {
+            tokio::task::yield_now().await;
+        }
+        ends.add_permits(most + 1);
+        for call in calls {
+            assert!(call.await.unwrap());
+        }
+        assert_eq!(at_most.load(Ordering::SeqCst), most);
     }
 }

@@ -1,10 +1,10 @@
-//! Serving HTTP/1.1 and cleartext HTTP/2 on one listener.
+//! Serving HTTP/1.1 and HTTP/2 on one listener, in clear text or over TLS.
 
-use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    extract::{ConnectInfo, MatchedPath, Request},
+    extract::{MatchedPath, Request},
 };
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -12,41 +12,40 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use telemetry::propagation::ServerLayer;
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::Semaphore,
-    task::JoinSet,
-};
+use tokio::{net::TcpListener, task::JoinSet};
 use tower::ServiceExt;
 
-use crate::{DRAIN_TIMEOUT, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, Shutdown};
+use crate::{
+    DRAIN_TIMEOUT, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, STREAMS_MAX, Shutdown,
+    connection::{Connection, Listener},
+    tls::ServerTls,
+};
 
-/// How many connections one listener holds; more wait in the system's backlog.
-pub const CONNECTIONS_MAX: usize = 10_000;
 /// How long a client may take to send a request's head, and how long an HTTP/1 connection may be idle between two requests.
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// How long accepting rests after an error such as too many open files.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// The longest head of a request. A longer one is answered 431.
+pub const HEAD_BYTES_MAX: usize = 128 * 1024;
+/// The same over HTTP/2, where each header counts 32 bytes more than it is long, and one connection sends many at a time.
+pub const HEADER_LIST_BYTES_MAX: u32 = 64 * 1024;
+/// How many headers an HTTP/1 request may have. More are answered 431.
+pub const HEADERS_MAX: usize = 100;
 
 /// Serves `router` until the end is asked for, then answers what has begun within [`DRAIN_TIMEOUT`]. Each request has a span, a
-/// [`telemetry::RequestId`] and its peer's address ([`ConnectInfo`]).
-pub async fn serve_http(listener: TcpListener, router: Router, shutdown: Shutdown) {
+/// [`telemetry::RequestId`], its [`proto::Peer`], the peer's address ([`axum::extract::ConnectInfo`]) and the [`http::uri::Scheme`] that was
+/// spoken.
+pub async fn serve_http(listener: TcpListener, router: Router, tls: Option<ServerTls>, shutdown: Shutdown) {
+    let listener = Listener::new(listener, tls);
     let router = router.layer(ServerLayer::http(route_template));
     let server = Arc::new(server());
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut connections = JoinSet::new();
     loop {
-        let (stream, peer, place) = tokio::select! {
+        let connection = tokio::select! {
             () = shutdown.requested() => break,
-            accepted = accept(&listener, &places) => accepted,
+            connection = listener.accept() => connection,
             Some(_) = connections.join_next() => continue,
         };
         let (server, router, shutdown) = (server.clone(), router.clone(), shutdown.clone());
-        connections.spawn(async move {
-            serve_connection(&server, stream, peer, router, shutdown).await;
-            drop(place);
-        });
+        connections.spawn(async move { serve_connection(&server, connection, router, shutdown).await });
     }
     drop(listener);
     let drained = async { while connections.join_next().await.is_some() {} };
@@ -55,52 +54,19 @@ pub async fn serve_http(listener: TcpListener, router: Router, shutdown: Shutdow
     }
 }
 
-async fn accept(
-    listener: &TcpListener,
-    places: &Arc<Semaphore>,
-) -> (TcpStream, SocketAddr, Option<tokio::sync::OwnedSemaphorePermit>) {
-    // The semaphore is never closed.
-    let place = places.clone().acquire_owned().await.ok();
-    loop {
-        match listener.accept().await {
-            Ok((stream, peer)) => return (stream, peer, place),
-            Err(error) if is_of_one_connection(&error) => {}
-            Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "no connection could be accepted");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
-}
-
-fn is_of_one_connection(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
-    )
-}
-
 async fn serve_connection(
     server: &auto::Builder<TokioExecutor>,
-    stream: TcpStream,
-    peer: SocketAddr,
+    connection: Connection,
     router: Router,
     shutdown: Shutdown,
 ) {
-    // A peer that says nothing at all: the protocol is not known yet, so no timeout of a protocol would end it.
-    let spoke = tokio::select! {
-        () = shutdown.requested() => return,
-        spoke = tokio::time::timeout(HEAD_TIMEOUT, stream.readable()) => matches!(spoke, Ok(Ok(()))),
-    };
-    if !spoke || stream.set_nodelay(true).is_err() {
-        return;
-    }
+    let arrival = connection.arrival();
     let service = TowerToHyperService::new(router.map_request(move |request: Request<_>| {
         let mut request = request.map(axum::body::Body::new);
-        request.extensions_mut().insert(ConnectInfo(peer));
+        arrival.introduce(request.extensions_mut());
         request
     }));
-    let mut connection = pin!(server.serve_connection(TokioIo::new(stream), service));
+    let mut connection = pin!(server.serve_connection(TokioIo::new(connection), service));
     let served = tokio::select! {
         served = connection.as_mut() => served,
         () = shutdown.requested() => {
@@ -115,12 +81,19 @@ async fn serve_connection(
 
 fn server() -> auto::Builder<TokioExecutor> {
     let mut server = auto::Builder::new(TokioExecutor::new());
-    server.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+    server
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .max_headers(HEADERS_MAX);
     server
         .http2()
         .timer(TokioTimer::new())
         .keep_alive_interval(KEEPALIVE_INTERVAL)
-        .keep_alive_timeout(KEEPALIVE_TIMEOUT);
+        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_header_list_size(HEADER_LIST_BYTES_MAX);
     server
 }
 
@@ -130,9 +103,12 @@ fn route_template(extensions: &http::Extensions) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use axum::routing::get;
+    use std::net::SocketAddr;
+
+    use axum::{extract::ConnectInfo, routing::get};
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpStream,
         sync::Notify,
     };
 
@@ -162,7 +138,7 @@ mod tests {
         let shutdown = Shutdown::default();
         let router =
             Router::new().route("/", get(|peer: ConnectInfo<SocketAddr>| async move { peer.ip().to_string() }));
-        let serving = tokio::spawn(serve_http(listener, router, shutdown.clone()));
+        let serving = tokio::spawn(serve_http(listener, router, None, shutdown.clone()));
         let answer = answer(asked(address).await).await;
         assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
         assert!(answer.contains("x-request-id: r-1\r\n"), "{answer}");
@@ -183,12 +159,41 @@ mod tests {
                 "finished"
             }
         };
-        let serving = tokio::spawn(serve_http(listener, Router::new().route("/", get(handler)), shutdown.clone()));
+        let serving =
+            tokio::spawn(serve_http(listener, Router::new().route("/", get(handler)), None, shutdown.clone()));
         let stream = asked(address).await;
         begun.notified().await;
         shutdown.request();
         assert!(answer(stream).await.ends_with("finished"));
         serving.await.unwrap();
         assert!(TcpStream::connect(address).await.is_err(), "nothing new is accepted");
+    }
+
+    /// The status line that a head with these many headers of this length is answered.
+    async fn status(headers: usize, length: usize) -> String {
+        let (listener, address) = listening().await;
+        let shutdown = Shutdown::default();
+        let router = Router::new().route("/", get(|| async { "read" }));
+        let serving = tokio::spawn(serve_http(listener, router, None, shutdown.clone()));
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let mut head = "GET / HTTP/1.1\r\nconnection: close\r\n".to_owned();
+        for number in 1..headers {
+            head += &format!("x-{number}: {}\r\n", "x".repeat(length));
+        }
+        stream.write_all(format!("{head}\r\n").as_bytes()).await.unwrap();
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).await.unwrap();
+        shutdown.request();
+        drop(stream);
+        serving.await.unwrap();
+        String::from_utf8(answer.to_vec()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_head_with_too_many_or_too_long_headers_is_refused() {
+        assert_eq!(status(HEADERS_MAX, 1).await, "HTTP/1.1 200");
+        assert_eq!(status(HEADERS_MAX + 1, 1).await, "HTTP/1.1 431");
+        assert_eq!(status(2, HEAD_BYTES_MAX - 1024).await, "HTTP/1.1 200");
+        assert_eq!(status(2, HEAD_BYTES_MAX + 1024).await, "HTTP/1.1 431");
     }
 }

@@ -1,5 +1,6 @@
-//! What every process of Rollcall does alike: listen, serve, tell what proxies say, say whether it is ready, end in order, keep secret files, begin logging.
+//! What every process of Rollcall does alike: listen, serve, tell what proxies say, say whether it is ready, end in order, keep secret files, speak TLS, begin logging.
 
+pub mod connection;
 pub mod files;
 pub mod forwarded;
 pub mod grpc;
@@ -7,6 +8,7 @@ pub mod health;
 pub mod http;
 pub mod settings;
 mod shutdown;
+pub mod tls;
 
 use std::{io, net::SocketAddr, time::Duration};
 
@@ -17,6 +19,9 @@ pub use shutdown::Shutdown;
 
 /// How long requests that have begun may take once the end was asked for.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How many requests one HTTP/2 connection may have under way; a client waits with more.
+pub const STREAMS_MAX: u32 = 250;
 
 /// How long an HTTP/2 connection may be silent before it is asked for a sign of life.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);

@@ -1,17 +1,21 @@
 //! One client path in every deployment: a boxed tower service, which is a connection over TCP in a cluster and the server's own routes in
 //! one process.
 
+mod tls;
+
 use std::{
     task::{Context, Poll},
     time::Duration,
 };
 
-use http::{Request, Response};
+use http::{Request, Response, Uri};
 use tonic::{
     body::Body,
     transport::{ClientTlsConfig, Endpoint},
 };
 use tower::{BoxError, Service, ServiceExt, util::BoxCloneSyncService};
+
+pub use tls::ClientTls;
 
 use crate::Peer;
 
@@ -35,14 +39,20 @@ impl Channel {
         if endpoint.uri().scheme() == Some(&http::uri::Scheme::HTTPS) {
             endpoint = endpoint.tls_config(ClientTlsConfig::new().with_native_roots())?;
         }
-        let channel = endpoint
-            .connect_timeout(CONNECT_TIMEOUT)
-            .http2_keep_alive_interval(Duration::from_secs(10))
-            .keep_alive_timeout(Duration::from_secs(5))
-            .keep_alive_while_idle(true)
-            .tcp_nodelay(true)
-            .connect_lazy();
-        Ok(Self::new(channel))
+        Ok(Self::new(kept_alive(endpoint).connect_lazy()))
+    }
+
+    /// The same over TLS, whatever the scheme of `uri`, with what `tls` answers for each connection.
+    ///
+    /// # Errors
+    /// When `uri` is not absolute.
+    pub fn connect_tls(uri: &str, tls: ClientTls) -> Result<Self, tonic::transport::Error> {
+        let uri = Endpoint::from_shared(uri.to_owned())?.uri().clone();
+        let authority = uri.authority().map_or_else(String::new, ToString::to_string);
+        // TLS is the connector's: to an endpoint whose scheme is https, tonic would add its own. The calls still say https.
+        let endpoint = Endpoint::from_shared(format!("http://{authority}"))?.origin(uri.clone());
+        let connector = tower::service_fn(move |_: Uri| tls.connect(&uri));
+        Ok(Self::new(kept_alive(endpoint).connect_with_connector_lazy(connector)))
     }
 
     /// Calls `routes` in this process, as whoever `caller` is. Extensions of the request are dropped on the way in, as a wire would drop them.
@@ -76,6 +86,16 @@ impl Channel {
     {
         Self(BoxCloneSyncService::new(tower::timeout::Timeout::new(service, DEADLINE)))
     }
+}
+
+/// Finds out by itself that the other end is gone.
+fn kept_alive(endpoint: Endpoint) -> Endpoint {
+    endpoint
+        .connect_timeout(CONNECT_TIMEOUT)
+        .http2_keep_alive_interval(Duration::from_secs(10))
+        .keep_alive_timeout(Duration::from_secs(5))
+        .keep_alive_while_idle(true)
+        .tcp_nodelay(true)
 }
 
 impl Service<Request<Body>> for Channel {

@@ -48,6 +48,9 @@ pub(crate) struct Connection {
     /// The address of api-keys where it is another, as in a cluster
     #[arg(long, global = true, env = "ROLLCALL_API_KEYS_SERVER", value_name = "URL")]
     pub(crate) api_keys_server: Option<SafeUrl>,
+    /// The authority that the servers' certificates come from, where it is none that this machine knows, PEM
+    #[arg(long, global = true, env = "ROLLCALL_CA_FILE", value_name = "FILE")]
+    pub(crate) ca_file: Option<PathBuf>,
     /// The tenant, by name or id
     #[arg(long, global = true, env = "ROLLCALL_TENANT", default_value = "default", value_name = "NAME")]
     pub(crate) tenant: String,
@@ -124,8 +127,8 @@ impl Command {
     fn check(&self) -> Result<(), (ErrorKind, String)> {
         match self {
             Self::Simulate(simulate) => simulate.check(),
-            Self::Up(up) => usable(up.database_url()),
-            Self::Serve(service) => usable(service.database_url()),
+            Self::Up(up) => usable(up.database_url()).and_then(|()| up.check_plaintext()),
+            Self::Serve(service) => usable(service.database_url()).and_then(|()| service.check_plaintext()),
             Self::Migrate(migrate) => usable(migrate.database_url()),
             _ => Ok(()),
         }
@@ -158,7 +161,7 @@ fn without_effect(matches: &clap::ArgMatches) -> Option<(String, String)> {
     Some((flag.replace('_', "-"), subcommand.to_owned()))
 }
 
-const CONNECTION_FLAGS: [&str; 5] = ["server", "api_keys_server", "tenant", "output", "operator_key_file"];
+const CONNECTION_FLAGS: [&str; 6] = ["server", "api_keys_server", "ca_file", "tenant", "output", "operator_key_file"];
 
 /// The command line, with the connection flags left out of the help of the commands that do not heed them.
 fn command() -> clap::Command {

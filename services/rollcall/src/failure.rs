@@ -97,7 +97,8 @@ fn call(status: &Status, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let cause = deepest(status).map(|error| format!(" ({error})")).unwrap_or_default();
         return write!(
             f,
-            "the server does not answer{cause}: start it with `rollcall up`, or name its gRPC address with --server"
+            "the server does not answer{cause}: start it with `rollcall up`, or name its gRPC address with \
+             --server and a private authority with --ca-file"
         );
     }
     let message = match status.message() {

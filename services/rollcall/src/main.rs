@@ -14,6 +14,7 @@ mod serve;
 mod servers;
 mod session;
 mod settings;
+mod transport;
 mod up;
 
 use std::process::ExitCode;

@@ -44,8 +44,8 @@ pub(crate) struct InvalidPublicUrl;
 
 impl PublicUrl {
     /// The URL of a listener, as this machine reaches it.
-    pub(crate) fn of_listener(address: SocketAddr) -> Self {
-        Self(format!("http://{}", reachable(address)))
+    pub(crate) fn of_listener(scheme: &Scheme, address: SocketAddr) -> Self {
+        Self(format!("{scheme}://{}", reachable(address)))
     }
 
     /// The URL without the path of the routes.
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn every_address_is_reached_by_loopback() {
-        let url = |address: &str| PublicUrl::of_listener(address.parse().unwrap()).tenant_url();
+        let url = |address: &str| PublicUrl::of_listener(&Scheme::HTTP, address.parse().unwrap()).tenant_url();
         assert_eq!(url("0.0.0.0:8080"), "http://127.0.0.1:8080/api/scim/v2");
         assert_eq!(url("[::]:8080"), "http://[::1]:8080/api/scim/v2");
         assert_eq!(url("10.0.0.1:80"), "http://10.0.0.1:80/api/scim/v2");

@@ -4,11 +4,12 @@ mod api_keys;
 mod identity;
 mod scim;
 
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
 use anyhow::Context;
-use authn::Authenticator;
-use clap::Subcommand;
+use authn::{Authenticator, grpc::Callers};
+use bootstrap::tls::MutualTls;
+use clap::{Subcommand, error::ErrorKind};
 use http::Uri;
 use proto::{
     Channel, api_keys::v1::api_key_service_server, api_keys::v1::credential_service_server,
@@ -18,6 +19,8 @@ use proto::{
 };
 use secrecy::SecretString;
 use telemetry::propagation::ClientLayer;
+
+use crate::transport::is_https;
 
 /// What api-keys serves to everyone.
 pub(crate) const API_KEYS: &[&str] = &[api_key_service_server::SERVICE_NAME, signing_key_service_server::SERVICE_NAME];
@@ -61,6 +64,15 @@ impl Service {
             Self::Scim(_) => None,
         }
     }
+
+    /// Refuses plaintext beyond loopback that was not asked for.
+    pub(crate) fn check_plaintext(&self) -> Result<(), (ErrorKind, String)> {
+        match self {
+            Self::ApiKeys(args) => args.check_plaintext(),
+            Self::Identity(args) => args.check_plaintext(),
+            Self::Scim(args) => args.check_plaintext(),
+        }
+    }
 }
 
 pub(crate) async fn run(service: Service) -> anyhow::Result<()> {
@@ -77,14 +89,18 @@ pub(crate) async fn is_loaded(authenticator: &Authenticator) -> bool {
 }
 
 /// A channel to another service.
-fn connect(url: &Uri, flag: &str) -> anyhow::Result<Channel> {
-    let channel = Channel::connect(&url.to_string()).with_context(|| format!("{flag} {url} cannot be used"))?;
-    Ok(channel.layered(ClientLayer))
+fn connect(url: &Uri, flag: &str, tls: Option<&MutualTls>) -> anyhow::Result<Channel> {
+    let channel = match tls {
+        Some(tls) if is_https(url) => Channel::connect_tls(&url.to_string(), tls.client.clone()),
+        Some(_) | None => Channel::connect(&url.to_string()),
+    };
+    Ok(channel.with_context(|| format!("{flag} {url} cannot be used"))?.layered(ClientLayer))
 }
 
-/// Until a listener can demand certificates, who reaches it is for the network to decide.
-fn warn_of_open_network(address: SocketAddr, flag: &str) {
-    if !address.ip().is_loopback() {
-        tracing::warn!(%address, "{flag} is served without TLS: keep everyone else's traffic away from it");
+/// What an internal listener knows of its callers: without certificates nothing, and who reaches it is for the network to decide.
+const fn callers(tls: Option<&MutualTls>) -> Callers {
+    match tls {
+        Some(_) => Callers::Known,
+        None => Callers::Unknown,
     }
 }

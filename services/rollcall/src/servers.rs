@@ -1,7 +1,7 @@
 //! The listeners of a process, served together: when one of them fails or the end is asked for, all end.
 
 use axum::Router;
-use bootstrap::Shutdown;
+use bootstrap::{Shutdown, tls::ServerTls};
 use tokio::{net::TcpListener, task::JoinSet};
 use tonic::service::Routes;
 
@@ -17,8 +17,8 @@ impl Servers {
     }
 
     /// Begins to serve HTTP.
-    pub(crate) fn http(&mut self, listener: TcpListener, router: Router) {
-        let served = bootstrap::http::serve_http(listener, router, self.shutdown.clone());
+    pub(crate) fn http(&mut self, listener: TcpListener, router: Router, tls: Option<ServerTls>) {
+        let served = bootstrap::http::serve_http(listener, router, tls, self.shutdown.clone());
         self.tasks.spawn(async move {
             served.await;
             Ok(())
@@ -26,8 +26,8 @@ impl Servers {
     }
 
     /// Begins to serve gRPC.
-    pub(crate) fn grpc(&mut self, listener: TcpListener, routes: Routes) {
-        self.tasks.spawn(bootstrap::grpc::serve_grpc(listener, routes, self.shutdown.clone()));
+    pub(crate) fn grpc(&mut self, listener: TcpListener, routes: Routes, tls: Option<ServerTls>) {
+        self.tasks.spawn(bootstrap::grpc::serve_grpc(listener, routes, tls, self.shutdown.clone()));
     }
 
     /// Begins other work that ends with the process.

@@ -1,10 +1,12 @@
 //! A connection to Rollcall's gRPC APIs with a credential.
 
 use anyhow::Context;
+use bootstrap::tls;
 use ids::TenantId;
 use proto::{
     Channel,
     api_keys::v1::{api_key_service_client::ApiKeyServiceClient, signing_key_service_client::SigningKeyServiceClient},
+    channel::ClientTls,
     identity::v1::{
         GetTenantRequest, Tenant, audit_service_client::AuditServiceClient, get_tenant_request,
         group_service_client::GroupServiceClient, role_service_client::RoleServiceClient,
@@ -47,9 +49,10 @@ pub(crate) struct Session {
 impl Session {
     /// Prepares the connection; it opens with the first call.
     pub(crate) fn open(connection: &Connection) -> Result<Self, Failure> {
-        let identity = connect(&connection.server)?;
+        let trusted = connection.ca_file.as_deref().map(tls::trusting).transpose().context("--ca-file")?;
+        let identity = connect(&connection.server, trusted.as_ref())?;
         let api_keys = match &connection.api_keys_server {
-            Some(url) => connect(url)?,
+            Some(url) => connect(url, trusted.as_ref())?,
             None => identity.clone(),
         };
         Ok(Self {
@@ -145,9 +148,13 @@ impl Interceptor for Bearer {
     }
 }
 
-fn connect(url: &SafeUrl) -> Result<Channel, Failure> {
-    let channel = Channel::connect(url.as_str()).with_context(|| format!("{url} cannot be used"))?;
-    Ok(channel)
+/// With `trusted`, only the authorities that it names are believed.
+fn connect(url: &SafeUrl, trusted: Option<&ClientTls>) -> Result<Channel, Failure> {
+    let channel = match trusted {
+        Some(trusted) if url.is_https() => Channel::connect_tls(url.as_str(), trusted.clone()),
+        Some(_) | None => Channel::connect(url.as_str()),
+    };
+    Ok(channel.with_context(|| format!("{url} cannot be used"))?)
 }
 
 fn credential(connection: &Connection) -> Result<SecretString, Failure> {

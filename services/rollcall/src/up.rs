@@ -13,8 +13,10 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use bootstrap::{Shutdown, settings::Logging};
+use bootstrap::{Shutdown, settings::Logging, tls::Protocol};
+use clap::error::ErrorKind;
 use database::Location;
+use http::uri::Scheme;
 use secrecy::{ExposeSecret, SecretString};
 
 pub(crate) use data_directory::{DataDirectory, Locations};
@@ -26,6 +28,7 @@ use crate::{
     public_url::{PublicAddress, PublicUrl, reachable},
     servers::Servers,
     settings::{Keys, Limits},
+    transport::{PublicTls, Way},
 };
 
 /// Where the gRPC APIs listen unless told otherwise: what the commands connect to.
@@ -37,8 +40,8 @@ const READY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Settings of `rollcall up`.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// After the start, play one provisioning cycle of a sample directory against itself
-    #[arg(long)]
+    /// After the start, play one provisioning cycle of a sample directory against itself, in plaintext
+    #[arg(long, conflicts_with = "tls_cert_file")]
     demo: bool,
     /// Where the databases, the operator credential and the signing key are kept
     #[arg(long, env = "ROLLCALL_DATA_DIR", default_value = DATA_DIR, value_name = "DIRECTORY")]
@@ -60,6 +63,8 @@ pub(crate) struct Args {
     #[command(flatten)]
     limits: Limits,
     #[command(flatten)]
+    tls: PublicTls,
+    #[command(flatten)]
     logging: Logging,
 }
 
@@ -67,6 +72,20 @@ impl Args {
     /// Where the database is.
     pub(crate) const fn database_url(&self) -> Option<&SecretString> {
         self.database_url.as_ref()
+    }
+
+    /// Refuses plaintext beyond loopback that was not asked for.
+    pub(crate) fn check_plaintext(&self) -> Result<(), (ErrorKind, String)> {
+        self.tls.check(&self.ways())
+    }
+
+    fn ways(&self) -> [Way; 2] {
+        [self.tls.listener("--listen", self.listen), self.tls.listener("--grpc-listen", self.grpc_listen)]
+    }
+
+    /// What the listeners speak.
+    const fn scheme(&self) -> Scheme {
+        if self.tls.is_on() { Scheme::HTTPS } else { Scheme::HTTP }
     }
 }
 
@@ -77,6 +96,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let http = bootstrap::bind(args.listen, "--listen").await?;
     let grpc = bootstrap::bind(args.grpc_listen, "--grpc-listen").await?;
     let (http_address, grpc_address) = (bootstrap::address_of(&http)?, bootstrap::address_of(&grpc)?);
+    args.tls.warn(&args.ways());
+    let (http_tls, grpc_tls) = (args.tls.open(Protocol::Http)?, args.tls.open(Protocol::Grpc)?);
     let Some(system) =
         shutdown.unless_requested(System::open(&data, locations(&args, &data)?, (args.keys, args.limits))).await
     else {
@@ -85,17 +106,18 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let system = system?;
 
     let mut servers = Servers::new(shutdown.clone());
-    servers.http(http, system.http(args.public_address.facade_config(), shutdown.clone()));
-    servers.grpc(grpc, system.grpc());
+    servers.http(http, system.http(args.public_address.facade_config(), shutdown.clone()), http_tls);
+    servers.grpc(grpc, system.grpc(), grpc_tls);
     servers.beside(system.health(shutdown.clone()));
     let begun = async {
         tokio::time::timeout(READY_TIMEOUT, system.ready()).await.context("credentials cannot be checked")?;
-        let public_url = args.public_address.public_url.clone().unwrap_or_else(|| PublicUrl::of_listener(http_address));
+        let of_listener = || PublicUrl::of_listener(&args.scheme(), http_address);
+        let public_url = args.public_address.public_url.clone().unwrap_or_else(of_listener);
         let welcome = Welcome {
             public_url: &public_url,
-            grpc: format!("http://{}", reachable(grpc_address)),
+            grpc: format!("{}://{}", args.scheme(), reachable(grpc_address)),
             operator_key_file: data.operator_key_file().display().to_string(),
-            flags: flags(&args.data_dir, grpc_address),
+            flags: flags(&args.data_dir, &args.scheme(), grpc_address),
         };
         print(&welcome.text())?;
         if args.demo {
@@ -136,11 +158,11 @@ pub(crate) fn location(url: &SecretString) -> anyhow::Result<Location> {
 }
 
 /// The flags that a command on this machine needs to find this process and its credential.
-fn flags(data_dir: &Path, grpc: SocketAddr) -> String {
+fn flags(data_dir: &Path, scheme: &Scheme, grpc: SocketAddr) -> String {
     let mut flags = String::new();
     let grpc = reachable(grpc).to_string();
-    if grpc != GRPC_LISTEN {
-        flags += &format!(" --server http://{grpc}");
+    if grpc != GRPC_LISTEN || *scheme != Scheme::HTTP {
+        flags += &format!(" --server {scheme}://{grpc}");
     }
     if data_dir != Path::new(DATA_DIR) {
         let file = data_dir.join(crate::cli::OPERATOR_KEY_FILE);
@@ -165,10 +187,15 @@ mod tests {
     #[test]
     fn commands_need_flags_only_where_something_is_not_the_default() {
         let grpc = |address: &str| address.parse().unwrap();
-        assert_eq!(flags(Path::new(DATA_DIR), grpc("127.0.0.1:8081")), "");
-        assert_eq!(flags(Path::new(DATA_DIR), grpc("0.0.0.0:8081")), "");
+        let http = &Scheme::HTTP;
+        assert_eq!(flags(Path::new(DATA_DIR), http, grpc("127.0.0.1:8081")), "");
+        assert_eq!(flags(Path::new(DATA_DIR), http, grpc("0.0.0.0:8081")), "");
         assert_eq!(
-            flags(Path::new("/var/lib/rollcall"), grpc("[::1]:9")),
+            flags(Path::new(DATA_DIR), &Scheme::HTTPS, grpc("0.0.0.0:8081")),
+            " --server https://127.0.0.1:8081"
+        );
+        assert_eq!(
+            flags(Path::new("/var/lib/rollcall"), http, grpc("[::1]:9")),
             " --server http://[::1]:9 --operator-key-file '/var/lib/rollcall/operator.key'"
         );
     }

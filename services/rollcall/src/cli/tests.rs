@@ -22,10 +22,14 @@ fn every_documented_form_parses() {
         "rollcall up --database-url postgres://u@h/d --public-url https://scim.example.com",
         "rollcall up --trusted-proxy 10.0.0.0/8 --trusted-proxy fd00::/8,127.0.0.1",
         "rollcall serve api-keys --database-url postgres://u@h/d --grpc-listen 0.0.0.0:8081 --internal-listen 0.0.0.0:8082 \
-         --operator-key-file o --encryption-key-file e",
-        "rollcall serve identity --database-url sqlite:i.db --grpc-listen 0.0.0.0:8081 --api-keys-internal-url http://api-keys:8082",
-        "rollcall serve scim --listen 0.0.0.0:8080 --identity-internal-url http://identity:8084 --api-keys-internal-url http://api-keys:8082 \
-         --public-url https://scim.example.com --trusted-proxy 10.0.0.0/8",
+         --operator-key-file o --encryption-key-file e --tls-cert-file c --tls-key-file k --internal-tls-cert-file c --internal-tls-key-file k \
+         --internal-tls-ca-file a",
+        "rollcall serve identity --database-url sqlite:i.db --grpc-listen 0.0.0.0:8081 --api-keys-internal-url http://api-keys:8082 --allow-plaintext",
+        "rollcall serve scim --listen 0.0.0.0:8080 --identity-internal-url https://identity:8084 --api-keys-internal-url https://api-keys:8082 \
+         --tls-cert-file c --tls-key-file k --internal-tls-cert-file c --internal-tls-key-file k --internal-tls-ca-file a --public-url https://scim.example.com --trusted-proxy 10.0.0.0/8",
+        "rollcall up --listen 0.0.0.0:8080 --grpc-listen 0.0.0.0:8081 --tls-cert-file c --tls-key-file k",
+        "rollcall generate certificates --directory d",
+        "rollcall generate certificates --directory d --host api-keys --host 10.0.0.1 --days 30",
         "rollcall scim enable",
         "rollcall scim disable",
         "rollcall scim pause",
@@ -81,7 +85,7 @@ fn connection_flags_stand_before_or_after_the_subcommand() {
     for line in [
         "rollcall --server http://127.0.0.1:1 --tenant acme --output json --operator-key-file k user list",
         "rollcall user --tenant acme list --server http://127.0.0.1:1 --output json --operator-key-file k",
-        "rollcall user list --server http://127.0.0.1:1 --tenant acme --output json --operator-key-file k",
+        "rollcall user list --server http://127.0.0.1:1 --tenant acme --output json --operator-key-file k --ca-file c",
     ] {
         let connection = parsed(line).connection;
         assert_eq!(connection.server.as_str(), "http://127.0.0.1:1", "{line}");
@@ -118,6 +122,12 @@ fn wrong_usage_exits_with_2() {
         "rollcall simulate --url http://127.0.0.1:8080",
         "rollcall simulate --url http://127.0.0.1:8080 --key k --users 0",
         "rollcall user list --output yaml",
+        "rollcall up --tls-cert-file c",
+        "rollcall up --tls-key-file k",
+        "rollcall up --demo --tls-cert-file c --tls-key-file k",
+        "rollcall serve scim --identity-internal-url https://i --api-keys-internal-url https://a --internal-tls-cert-file c --internal-tls-key-file k",
+        "rollcall serve scim --identity-internal-url https://i --api-keys-internal-url https://a --internal-tls-ca-file a",
+        "rollcall generate certificates --directory d --days 0",
     ] {
         assert_eq!(refused(line).exit_code(), 2, "{line}");
     }
@@ -148,11 +158,42 @@ fn r05_a_server_in_clear_text_beyond_loopback_is_refused() {
 }
 
 #[test]
+fn plaintext_beyond_loopback_is_refused_unless_it_is_asked_for() {
+    let internal = "--internal-tls-cert-file c --internal-tls-key-file k --internal-tls-ca-file a";
+    let public = "--tls-cert-file c --tls-key-file k";
+    let api_keys = "rollcall serve api-keys --database-url sqlite:a --encryption-key-file e";
+    let identity = "rollcall serve identity --database-url sqlite:i --api-keys-internal-url";
+    for (line, cure) in [
+        ("rollcall up --listen 0.0.0.0:8080".to_owned(), "--tls-cert-file and --tls-key-file"),
+        ("rollcall up --grpc-listen [::]:8081".to_owned(), "--tls-cert-file and --tls-key-file"),
+        (format!("{api_keys} {internal} --grpc-listen 10.0.0.1:1"), "--tls-cert-file and --tls-key-file"),
+        (
+            format!("{api_keys} {public} --internal-listen 10.0.0.1:1"),
+            "--internal-tls-cert-file, --internal-tls-key-file",
+        ),
+        (format!("{identity} http://api-keys:8083 {internal} {public}"), "an https:// URL"),
+        (format!("{identity} http://[::ffff:10.0.0.1]:8083"), "an https:// URL"),
+    ] {
+        let error = refused(&line);
+        assert_eq!(error.exit_code(), 2, "{line}");
+        let text = error.to_string();
+        assert!(text.contains(cure) && text.contains("--allow-plaintext"), "{line}: {text}");
+        parsed(&format!("{line} --allow-plaintext"));
+    }
+    for line in [
+        format!("{identity} http://127.0.0.1:8083 --grpc-listen [::1]:1 --internal-listen 127.8.0.1:1"),
+        format!("{api_keys} {internal} {public} --grpc-listen 10.0.0.1:1 --internal-listen 10.0.0.1:2"),
+    ] {
+        parsed(&line);
+    }
+}
+
+#[test]
 fn a_connection_flag_without_effect_is_refused() {
     let error = refused("rollcall up --tenant acme").to_string();
     assert!(error.contains("--tenant has no effect on `up`"), "{error}");
     assert_eq!(refused("rollcall --server http://127.0.0.1:1 migrate --data-dir d").exit_code(), 2);
-    let serve = "--identity-internal-url http://i --api-keys-internal-url http://a --public-url https://p --operator-key-file o";
+    let serve = "--allow-plaintext --identity-internal-url http://i --api-keys-internal-url http://a --public-url https://p --operator-key-file o";
     assert_eq!(refused(&format!("rollcall serve scim {serve}")).exit_code(), 2);
 }
 

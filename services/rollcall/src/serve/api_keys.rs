@@ -5,16 +5,18 @@ use std::{net::SocketAddr, path::PathBuf};
 use ::api_keys::{ApiKeys, Config, Migrate};
 use anyhow::Context;
 use authn::{Authenticator, KeyText, grpc::Callers};
-use bootstrap::{Shutdown, grpc::observed, health, settings::Logging};
+use bootstrap::{Shutdown, grpc::observed, health, settings::Logging, tls::Protocol};
+use clap::error::ErrorKind;
 use proto::{Channel, Peer, Service};
 use secrecy::{ExposeSecret, SecretString};
 use telemetry::propagation::ClientLayer;
 use tonic::service::RoutesBuilder;
 
-use super::{API_KEYS, CREDENTIALS, is_loaded, warn_of_open_network};
+use super::{API_KEYS, CREDENTIALS, callers, is_loaded};
 use crate::{
     servers::Servers,
     settings::{Keys, Limits},
+    transport::{InternalTls, PublicTls, Way},
     up::location,
 };
 
@@ -41,6 +43,10 @@ pub(crate) struct Args {
     #[command(flatten)]
     limits: Limits,
     #[command(flatten)]
+    public_tls: PublicTls,
+    #[command(flatten)]
+    internal_tls: InternalTls,
+    #[command(flatten)]
     logging: Logging,
 }
 
@@ -48,6 +54,18 @@ impl Args {
     /// Where the database is.
     pub(crate) const fn database_url(&self) -> &SecretString {
         &self.database_url
+    }
+
+    /// Refuses plaintext beyond loopback that was not asked for.
+    pub(crate) fn check_plaintext(&self) -> Result<(), (ErrorKind, String)> {
+        self.public_tls.check(&self.ways())
+    }
+
+    fn ways(&self) -> [Way; 2] {
+        [
+            self.public_tls.listener("--grpc-listen", self.grpc_listen),
+            self.internal_tls.listener("--internal-listen", self.internal_listen),
+        ]
     }
 }
 
@@ -57,7 +75,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let public = bootstrap::bind(args.grpc_listen, "--grpc-listen").await?;
     let internal = bootstrap::bind(args.internal_listen, "--internal-listen").await?;
     let (public_address, internal_address) = (bootstrap::address_of(&public)?, bootstrap::address_of(&internal)?);
-    warn_of_open_network(internal_address, "--internal-listen");
+    args.public_tls.warn(&args.ways());
+    let (public_tls, mutual_tls) = (args.public_tls.open(Protocol::Grpc)?, args.internal_tls.open(Service::ApiKeys)?);
     let Some(api_keys) = shutdown.unless_requested(open(&args)).await else { return Ok(()) };
     let api_keys = api_keys?;
 
@@ -74,12 +93,12 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let mut public_routes = RoutesBuilder::default();
     api_keys.add_services(&mut public_routes, &authenticator);
     let public_health = health::add_services(&mut public_routes, API_KEYS).await?;
-    let mut internal_routes = RoutesBuilder::from(api_keys.internal_routes(Callers::Unknown));
+    let mut internal_routes = RoutesBuilder::from(api_keys.internal_routes(callers(mutual_tls.as_ref())));
     let internal_health = health::add_services(&mut internal_routes, CREDENTIALS).await?;
 
     let mut servers = Servers::new(shutdown.clone());
-    servers.grpc(public, public_routes.routes());
-    servers.grpc(internal, internal_routes.routes());
+    servers.grpc(public, public_routes.routes(), public_tls);
+    servers.grpc(internal, internal_routes.routes(), mutual_tls.map(|tls| tls.server));
     servers.beside(health::follow(public_health, ready.clone(), shutdown.clone()));
     servers.beside(health::follow(internal_health, ready, shutdown.clone()));
     servers.beside(async move {

@@ -4,14 +4,21 @@ use std::net::SocketAddr;
 
 use ::identity::{Config, Identity, Schema};
 use anyhow::Context;
-use authn::{Authenticator, grpc::Callers};
-use bootstrap::{Shutdown, health, settings::Logging};
+use authn::Authenticator;
+use bootstrap::{Shutdown, health, settings::Logging, tls::Protocol};
+use clap::error::ErrorKind;
 use http::Uri;
+use proto::Service;
 use secrecy::SecretString;
 use tonic::service::RoutesBuilder;
 
-use super::{DIRECTORIES, IDENTITY, connect, is_loaded, warn_of_open_network};
-use crate::{servers::Servers, settings::Limits, up::location};
+use super::{DIRECTORIES, IDENTITY, callers, connect, is_loaded};
+use crate::{
+    servers::Servers,
+    settings::Limits,
+    transport::{InternalTls, PublicTls, Way},
+    up::location,
+};
 
 /// Settings of identity.
 #[derive(clap::Args, Debug)]
@@ -31,6 +38,10 @@ pub(crate) struct Args {
     #[command(flatten)]
     limits: Limits,
     #[command(flatten)]
+    public_tls: PublicTls,
+    #[command(flatten)]
+    internal_tls: InternalTls,
+    #[command(flatten)]
     logging: Logging,
 }
 
@@ -38,6 +49,19 @@ impl Args {
     /// Where the database is.
     pub(crate) const fn database_url(&self) -> &SecretString {
         &self.database_url
+    }
+
+    /// Refuses plaintext beyond loopback that was not asked for.
+    pub(crate) fn check_plaintext(&self) -> Result<(), (ErrorKind, String)> {
+        self.public_tls.check(&self.ways())
+    }
+
+    fn ways(&self) -> [Way; 3] {
+        [
+            self.public_tls.listener("--grpc-listen", self.grpc_listen),
+            self.internal_tls.listener("--internal-listen", self.internal_listen),
+            Way::to("--api-keys-internal-url", &self.api_keys_internal_url),
+        ]
     }
 }
 
@@ -47,9 +71,10 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let listener = bootstrap::bind(args.grpc_listen, "--grpc-listen").await?;
     let internal = bootstrap::bind(args.internal_listen, "--internal-listen").await?;
     let (address, internal_address) = (bootstrap::address_of(&listener)?, bootstrap::address_of(&internal)?);
-    warn_of_open_network(internal_address, "--internal-listen");
-    let authenticator =
-        Authenticator::new(connect(&args.api_keys_internal_url, "--api-keys-internal-url")?, args.limits.budget()?);
+    args.public_tls.warn(&args.ways());
+    let (public_tls, mutual_tls) = (args.public_tls.open(Protocol::Grpc)?, args.internal_tls.open(Service::Identity)?);
+    let credentials = connect(&args.api_keys_internal_url, "--api-keys-internal-url", mutual_tls.as_ref())?;
+    let authenticator = Authenticator::new(credentials, args.limits.budget()?);
     let config = Config { location: location(&args.database_url)?, schema: Schema::Check };
     let Some(identity) = shutdown.unless_requested(Identity::open(config)).await else { return Ok(()) };
     let identity = identity?;
@@ -58,15 +83,15 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     identity.add_services(&mut routes, &authenticator);
     let reporter = health::add_services(&mut routes, IDENTITY).await?;
     let mut internal_routes = RoutesBuilder::default();
-    identity.add_internal_services(&mut internal_routes, &authenticator, Callers::Unknown);
+    identity.add_internal_services(&mut internal_routes, &authenticator, callers(mutual_tls.as_ref()));
     let internal_reporter = health::add_services(&mut internal_routes, DIRECTORIES).await?;
     let ready = move || {
         let (identity, authenticator) = (identity.clone(), authenticator.clone());
         async move { is_loaded(&authenticator).await && identity.ready().await }
     };
     let mut servers = Servers::new(shutdown.clone());
-    servers.grpc(listener, routes.routes());
-    servers.grpc(internal, internal_routes.routes());
+    servers.grpc(listener, routes.routes(), public_tls);
+    servers.grpc(internal, internal_routes.routes(), mutual_tls.map(|tls| tls.server));
     servers.beside(health::follow(reporter, ready.clone(), shutdown.clone()));
     servers.beside(health::follow(internal_reporter, ready, shutdown));
     tracing::info!(grpc = %address, internal = %internal_address, "identity is served");

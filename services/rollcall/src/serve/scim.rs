@@ -4,11 +4,18 @@ use std::net::SocketAddr;
 
 use anyhow::Context;
 use authn::Authenticator;
-use bootstrap::{Shutdown, health, settings::Logging};
+use bootstrap::{Shutdown, health, settings::Logging, tls::Protocol};
+use clap::error::ErrorKind;
 use http::Uri;
+use proto::Service;
 
 use super::{connect, is_loaded};
-use crate::{public_url::PublicAddress, servers::Servers, settings::Limits};
+use crate::{
+    public_url::PublicAddress,
+    servers::Servers,
+    settings::Limits,
+    transport::{InternalTls, PublicTls, Way},
+};
 
 /// Settings of the SCIM façade.
 #[derive(clap::Args, Debug)]
@@ -27,7 +34,26 @@ pub(crate) struct Args {
     #[command(flatten)]
     limits: Limits,
     #[command(flatten)]
+    public_tls: PublicTls,
+    #[command(flatten)]
+    internal_tls: InternalTls,
+    #[command(flatten)]
     logging: Logging,
+}
+
+impl Args {
+    /// Refuses plaintext beyond loopback that was not asked for.
+    pub(crate) fn check_plaintext(&self) -> Result<(), (ErrorKind, String)> {
+        self.public_tls.check(&self.ways())
+    }
+
+    fn ways(&self) -> [Way; 3] {
+        [
+            self.public_tls.listener("--listen", self.listen),
+            Way::to("--identity-internal-url", &self.identity_internal_url),
+            Way::to("--api-keys-internal-url", &self.api_keys_internal_url),
+        ]
+    }
 }
 
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
@@ -35,9 +61,12 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let shutdown = Shutdown::on_signal().context("signals cannot be caught")?;
     let listener = bootstrap::bind(args.listen, "--listen").await?;
     let address = bootstrap::address_of(&listener)?;
-    let authenticator =
-        Authenticator::new(connect(&args.api_keys_internal_url, "--api-keys-internal-url")?, args.limits.budget()?);
-    let identity = connect(&args.identity_internal_url, "--identity-internal-url")?;
+    args.public_tls.warn(&args.ways());
+    let (public_tls, mutual_tls) = (args.public_tls.open(Protocol::Http)?, args.internal_tls.open(Service::Scim)?);
+    let to = |url, flag| connect(url, flag, mutual_tls.as_ref());
+    let credentials = to(&args.api_keys_internal_url, "--api-keys-internal-url")?;
+    let authenticator = Authenticator::new(credentials, args.limits.budget()?);
+    let identity = to(&args.identity_internal_url, "--identity-internal-url")?;
 
     let config = args.public_address.facade_config();
     let ready = {
@@ -49,7 +78,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     };
     let router = scim_facade::router(config, authenticator, identity).merge(health::routes(ready, shutdown.clone()));
     let mut servers = Servers::new(shutdown);
-    servers.http(listener, router);
+    servers.http(listener, router, public_tls);
     tracing::info!(http = %address, "the SCIM façade is served");
     servers.finish().await
 }

@@ -4,6 +4,7 @@ use std::{fmt::Write, net::SocketAddr, time::Duration};
 
 use anyhow::Context;
 use entra_client::{ClearText, Client, Directory, Options, State, Summary};
+use http::uri::Scheme;
 use proto::identity::v1::{ProvisioningState, SetProvisioningStateRequest};
 use secrecy::SecretString;
 
@@ -32,7 +33,7 @@ pub(super) struct Played {
 /// Turns provisioning on, makes a key and plays the cycle. Played again, it finds everybody there and creates nobody.
 pub(super) async fn play(session: &Session, listener: SocketAddr) -> anyhow::Result<Played> {
     let key = prepare(session).await?;
-    let url = PublicUrl::of_listener(listener).tenant_url();
+    let url = PublicUrl::of_listener(&Scheme::HTTP, listener).tenant_url();
     // The listener is this machine's own, whatever address it has.
     let options = Options { clear_text: ClearText::Anywhere, ..Options::default() };
     let client = Client::new(&url, key, options)?;
