@@ -68,6 +68,10 @@ id! {
     /// An API key's id.
     ApiKeyId
 }
+id! {
+    /// A trust's id: the client id of whoever signs in by it.
+    TrustId
+}
 
 impl TenantId {
     /// The reserved tenant of operator credentials. It is no customer's and holds no users.
