@@ -93,9 +93,10 @@ impl ApiKeys {
         Ok(Self(Arc::new(Inner { store, hashing, exchange, heads })))
     }
 
-    /// Adds the public `ApiKeyService`, behind authentication.
+    /// Adds the public `ApiKeyService` and `TrustService`, behind authentication.
     pub fn add_services(&self, routes: &mut RoutesBuilder, authenticator: &Authenticator) {
         routes.add_service(rpc::api_key_service(self.clone(), authenticator.clone()));
+        routes.add_service(rpc::trust_service(self.clone(), authenticator.clone()));
     }
 
     /// The `CredentialService`, for Rollcall's services alone.

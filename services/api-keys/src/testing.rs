@@ -9,7 +9,7 @@ use proto::{
     Channel, Peer, Service,
     api_keys::v1::{
         ApiKey, CreateApiKeyRequest, ExchangeApiKeyRequest, api_key_service_client::ApiKeyServiceClient,
-        credential_service_client::CredentialServiceClient,
+        credential_service_client::CredentialServiceClient, trust_service_client::TrustServiceClient,
     },
 };
 use secrecy::{ExposeSecret, SecretString};
@@ -69,6 +69,10 @@ pub(crate) struct Replica {
 impl Replica {
     pub(crate) fn keys(&self) -> KeyClient {
         KeyClient::new(self.public.clone())
+    }
+
+    pub(crate) fn trusts(&self) -> TrustServiceClient<Channel> {
+        TrustServiceClient::new(self.public.clone())
     }
 
     pub(crate) fn credentials(&self) -> CredentialServiceClient<Channel> {

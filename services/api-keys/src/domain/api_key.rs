@@ -23,7 +23,7 @@ pub(crate) struct ApiKey {
     pub(crate) revoked_at: Option<Timestamp>,
 }
 
-/// Whether a key can be used.
+/// Whether a key or a trust can be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
     Active,
@@ -55,9 +55,9 @@ impl Credential {
     }
 }
 
-/// A key ends with the second before the one that its end lies in, for tokens count in whole seconds and none outlives
-/// its key.
-fn state(expires_at: Option<Timestamp>, revoked_at: Option<Timestamp>, now: Timestamp) -> State {
+/// A key or a trust ends with the second before the one that its end lies in, for tokens count in whole seconds and none
+/// outlives what it was issued for.
+pub(super) fn state(expires_at: Option<Timestamp>, revoked_at: Option<Timestamp>, now: Timestamp) -> State {
     if revoked_at.is_some() {
         State::Revoked
     } else if expires_at.is_some_and(|end| end.second() <= now.second()) {
@@ -83,16 +83,27 @@ impl NewApiKey {
         expires_at: Option<Timestamp>,
         (issuer, now): (Scopes, Timestamp),
     ) -> Result<Self, Error> {
-        let length = name.chars().count();
-        if !(1..=NAME_LENGTH_MAX).contains(&length) || name.chars().any(char::is_control) {
-            let description = format!("write 1 to {NAME_LENGTH_MAX} characters without control characters");
-            return Err(Error::invalid("api_key.name", description));
-        }
-        if expires_at.is_some_and(|end| end.second() <= now.second() || end > EXPIRY_MAX) {
-            return Err(Error::invalid("api_key.expire_time", "the key must end in the future, before the year 10000"));
-        }
+        check_name(&name, "api_key.name")?;
+        check_end(expires_at, now, "api_key.expire_time")?;
         Ok(Self { name, scopes: given(scopes, issuer)?, expires_at })
     }
+}
+
+/// A name is there to be read.
+pub(super) fn check_name(name: &str, field: &'static str) -> Result<(), Error> {
+    let length = name.chars().count();
+    if (1..=NAME_LENGTH_MAX).contains(&length) && !name.chars().any(char::is_control) {
+        return Ok(());
+    }
+    Err(Error::invalid(field, format!("write 1 to {NAME_LENGTH_MAX} characters without control characters")))
+}
+
+/// What ends, ends after `now`.
+pub(super) fn check_end(expires_at: Option<Timestamp>, now: Timestamp, field: &'static str) -> Result<(), Error> {
+    if expires_at.is_some_and(|end| end.second() <= now.second() || end > EXPIRY_MAX) {
+        return Err(Error::invalid(field, "the end must lie in the future, before the year 10000"));
+    }
+    Ok(())
 }
 
 /// Nobody gives what they lack (`rules.md` R6).

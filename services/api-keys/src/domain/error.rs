@@ -9,8 +9,10 @@ pub(crate) enum Error {
     NotFound,
     #[error("{field}: {description}")]
     Invalid { field: &'static str, description: String },
-    #[error("a key cannot be given the scope {0}, which its issuer lacks")]
+    #[error("the scope {0} cannot be given by a caller that lacks it")]
     ScopeDenied(Scope),
+    #[error("the trust is revoked: make another")]
+    TrustRevoked,
     #[error("the key is not valid")]
     Unauthenticated,
     #[error("too many keys are being checked")]

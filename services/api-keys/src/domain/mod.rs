@@ -1,13 +1,15 @@
-//! What keys are and who may do what with them. No I/O, no wire, no rows.
+//! What keys and trusts are and who may do what with them. No I/O, no wire, no rows.
 
 mod api_key;
 mod caller;
 mod error;
 mod page;
 mod time;
+mod trust;
 
 pub(crate) use api_key::{ApiKey, Credential, NewApiKey, Revocation, RevocationSubject, State};
 pub(crate) use caller::{AuditEntry, Caller};
 pub(crate) use error::Error;
 pub(crate) use page::{AuditCursor, page_size};
 pub(crate) use time::Timestamp;
+pub(crate) use trust::{Asked, ClaimText, Issuer, NewTrust, Terms, Trust, TrustChange};

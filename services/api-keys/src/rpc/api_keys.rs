@@ -1,6 +1,6 @@
 //! `ApiKeyService`.
 
-use authn::{KeyText, grpc::principal, key::Kind};
+use authn::{KeyText, key::Kind};
 use ids::{ApiKeyId, TenantId};
 use proto::api_keys::v1::{
     ApiKey as ProtoApiKey, CreateApiKeyRequest, CreateApiKeyResponse, GetApiKeyRequest, ListApiKeysRequest,
@@ -9,7 +9,7 @@ use proto::api_keys::v1::{
 };
 use tonic::{Request, Response, Status, async_trait};
 
-use super::convert;
+use super::{caller, convert, cut};
 use crate::{
     ApiKeys,
     domain::{ApiKey, AuditCursor, Caller, Error, NewApiKey, Timestamp, page_size},
@@ -60,10 +60,10 @@ impl ApiKeyService for ApiKeyRpc {
     ) -> Result<Response<ListApiKeysResponse>, Status> {
         let caller = caller(&request, &request.get_ref().tenant_id, "rollcall.api_keys.v1.ApiKeyService/ListApiKeys")?;
         let size = page_size(request.get_ref().page_size)?;
-        let after = convert::from_key_token(&request.get_ref().page_token)?;
+        let after = convert::from_id_token(&request.get_ref().page_token)?;
         // One more than is shown tells whether there is a next page.
         let mut keys = self.0.0.store.list(&caller, after, size + 1).await?;
-        let next_page_token = cut(&mut keys, size).map(|last| convert::key_token(last.id)).unwrap_or_default();
+        let next_page_token = cut(&mut keys, size).map(|last| convert::id_token(last.id.uuid())).unwrap_or_default();
         let now = Timestamp::now();
         let api_keys = keys.into_iter().map(|key| convert::api_key(key, now)).collect();
         Ok(Response::new(ListApiKeysResponse { api_keys, next_page_token }))
@@ -94,24 +94,10 @@ impl ApiKeyService for ApiKeyRpc {
     }
 }
 
-fn caller<T>(request: &Request<T>, named: &str, action: &'static str) -> Result<Caller, Status> {
-    Ok(Caller::new(principal(request)?, named, action)?)
-}
-
 fn new_api_key(asked: ProtoApiKey, caller: &Caller, now: Timestamp) -> Result<NewApiKey, Error> {
     if caller.tenant == TenantId::OPERATOR {
         return Err(Error::invalid("tenant_id", "operator credentials are installed, not created"));
     }
     let expires_at = asked.expire_time.map(|time| convert::from_timestamp(time, "api_key.expire_time")).transpose()?;
     NewApiKey::new(asked.name, &asked.scopes, expires_at, (caller.scopes, now))
-}
-
-/// Cuts `rows` to a page of `size`, and answers its last row if there are more.
-fn cut<T>(rows: &mut Vec<T>, size: u64) -> Option<&T> {
-    let size = usize::try_from(size).unwrap_or(usize::MAX);
-    if rows.len() <= size {
-        return None;
-    }
-    rows.truncate(size);
-    rows.last()
 }

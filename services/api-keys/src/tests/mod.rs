@@ -6,3 +6,4 @@ mod exchange;
 mod keys;
 mod opening;
 mod revocations;
+mod trusts;
