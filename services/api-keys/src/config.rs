@@ -16,6 +16,8 @@ pub struct Config {
     pub encryption_key: EncryptionKey,
     /// What to do about the schema.
     pub migrate: Migrate,
+    /// Whom this service may call beyond the public network, for the keys of trusted issuers.
+    pub outbound: outbound::Settings,
 }
 
 /// What to do about the schema at the start.

@@ -39,6 +39,7 @@ impl World {
             location: self.database.location().clone(),
             encryption_key: self.encryption_key.expose_secret().parse().unwrap(),
             migrate: Migrate::Check,
+            outbound: outbound::Settings::default(),
         }
     }
 

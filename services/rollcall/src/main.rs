@@ -6,6 +6,7 @@ mod cli;
 mod commands;
 mod duration;
 mod failure;
+mod outbound_access;
 mod output;
 mod pages;
 mod provisioning;

@@ -23,6 +23,7 @@ use welcome::Welcome;
 
 use crate::{
     cli::DATA_DIR,
+    outbound_access::OutboundAccess,
     public_url::{PublicAddress, PublicUrl, reachable},
     servers::Servers,
 };
@@ -55,6 +56,8 @@ pub(crate) struct Args {
     #[command(flatten)]
     public_address: PublicAddress,
     #[command(flatten)]
+    outbound: OutboundAccess,
+    #[command(flatten)]
     logging: Logging,
 }
 
@@ -72,9 +75,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let http = bootstrap::bind(args.listen, "--listen").await?;
     let grpc = bootstrap::bind(args.grpc_listen, "--grpc-listen").await?;
     let (http_address, grpc_address) = (bootstrap::address_of(&http)?, bootstrap::address_of(&grpc)?);
-    let Some(system) = shutdown.unless_requested(System::open(&data, locations(&args, &data)?)).await else {
-        return Ok(());
-    };
+    let open = System::open(&data, locations(&args, &data)?, args.outbound.settings()?);
+    let Some(system) = shutdown.unless_requested(open).await else { return Ok(()) };
     let system = system?;
 
     let mut servers = Servers::new(shutdown.clone());

@@ -49,6 +49,7 @@ async fn an_old_schema_is_refused_and_a_migrated_one_is_not(
         location: database.location().clone(),
         encryption_key: "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=".parse().unwrap(),
         migrate,
+        outbound: outbound::Settings::default(),
     };
     assert!(matches!(ApiKeys::open(config(Migrate::Check)).await, Err(OpenError::Schema(_))));
     ApiKeys::open(config(Migrate::Run)).await.unwrap();

@@ -20,9 +20,10 @@ fn every_documented_form_parses() {
         "rollcall up --demo",
         "rollcall up --data-dir ./d --listen 127.0.0.1:9080 --grpc-listen [::1]:9081",
         "rollcall up --database-url postgres://u@h/d --public-url https://scim.example.com",
+        "rollcall up --outbound-allow 10.0.0.0/8 --outbound-allow fd00::/8,127.0.0.1 --outbound-ca-file ca.pem",
         "rollcall up --trusted-proxy 10.0.0.0/8 --trusted-proxy fd00::/8,127.0.0.1",
         "rollcall serve api-keys --database-url postgres://u@h/d --grpc-listen 0.0.0.0:8081 --internal-listen 0.0.0.0:8082 \
-         --operator-key-file o --encryption-key-file e",
+         --operator-key-file o --encryption-key-file e --outbound-allow 10.0.0.0/8 --outbound-ca-file ca.pem",
         "rollcall serve identity --database-url sqlite:i.db --grpc-listen 0.0.0.0:8081 --api-keys-internal-url http://api-keys:8082",
         "rollcall serve scim --listen 0.0.0.0:8080 --identity-internal-url http://identity:8084 --api-keys-internal-url http://api-keys:8082 \
          --public-url https://scim.example.com --trusted-proxy 10.0.0.0/8",
@@ -92,6 +93,7 @@ fn wrong_usage_exits_with_2() {
         "rollcall frobnicate",
         "rollcall user set-role ada@example.com",
         "rollcall api-key create",
+        "rollcall up --outbound-allow internal",
         "rollcall user-attribute create badge",
         "rollcall user-attribute create badge --type date",
         "rollcall api-key create --name a --expires-in 180",

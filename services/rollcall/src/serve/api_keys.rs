@@ -12,7 +12,7 @@ use telemetry::propagation::ClientLayer;
 use tonic::service::RoutesBuilder;
 
 use super::{API_KEYS, CREDENTIALS, is_loaded, warn_of_open_network};
-use crate::{servers::Servers, up::location};
+use crate::{outbound_access::OutboundAccess, servers::Servers, up::location};
 
 /// Settings of api-keys.
 #[derive(clap::Args, Debug)]
@@ -32,6 +32,8 @@ pub(crate) struct Args {
     /// The file that holds the key which signing keys are encrypted under, the same for every replica
     #[arg(long, env = "ROLLCALL_ENCRYPTION_KEY_FILE", value_name = "FILE")]
     encryption_key_file: PathBuf,
+    #[command(flatten)]
+    outbound: OutboundAccess,
     #[command(flatten)]
     logging: Logging,
 }
@@ -88,6 +90,7 @@ async fn open(args: &Args) -> anyhow::Result<ApiKeys> {
         location: location(&args.database_url)?,
         encryption_key: encryption_key.context("the file of --encryption-key-file cannot be used")?,
         migrate: Migrate::Check,
+        outbound: args.outbound.settings()?,
     };
     let api_keys = ApiKeys::open(config).await?;
     if let Some(path) = &args.operator_key_file {

@@ -35,12 +35,17 @@ pub(crate) struct System {
 
 impl System {
     /// Opens the databases, brings their schemas up to date, and makes what a first start needs.
-    pub(crate) async fn open(data: &DataDirectory, locations: Locations) -> anyhow::Result<Self> {
+    pub(crate) async fn open(
+        data: &DataDirectory,
+        locations: Locations,
+        outbound: outbound::Settings,
+    ) -> anyhow::Result<Self> {
         let operator = data.operator_key()?;
         let api_keys = ApiKeys::open(api_keys::Config {
             location: locations.api_keys,
             encryption_key: data.encryption_key()?,
             migrate: api_keys::Migrate::Run,
+            outbound,
         })
         .await
         .map_err(|error| explained(error, data))?;
