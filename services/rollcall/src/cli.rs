@@ -13,7 +13,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
     address::SafeUrl,
-    commands::{api_key, audit, generate, group, migrate, scim, simulate, tenant, user, user_attribute},
+    commands::{api_key, audit, generate, group, migrate, scim, simulate, tenant, trust, user, user_attribute},
     failure, output, serve, up,
 };
 
@@ -70,6 +70,8 @@ pub(crate) enum Command {
     Scim(scim::Command),
     #[command(subcommand)]
     ApiKey(api_key::Command),
+    #[command(subcommand)]
+    Trust(trust::Command),
     #[command(subcommand)]
     User(user::Command),
     #[command(subcommand)]

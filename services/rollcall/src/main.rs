@@ -20,7 +20,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use cli::{Cli, Command};
-use commands::{api_key, audit, generate, group, migrate, scim, simulate, tenant, user, user_attribute};
+use commands::{api_key, audit, generate, group, migrate, scim, simulate, tenant, trust, user, user_attribute};
 use failure::Failure;
 use session::Session;
 
@@ -67,6 +67,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Simulate(args) => simulate::run(args, connection.output).await,
         Command::Scim(command) => scim::run(&command, &Session::open(&connection)?).await,
         Command::ApiKey(command) => api_key::run(command, &Session::open(&connection)?).await,
+        Command::Trust(command) => trust::run(command, &Session::open(&connection)?).await,
         Command::User(command) => user::run(command, &Session::open(&connection)?).await,
         Command::UserAttribute(command) => user_attribute::run(command, &Session::open(&connection)?).await,
         Command::Group(command) => group::run(command, &Session::open(&connection)?).await,

@@ -4,7 +4,7 @@ use anyhow::Context;
 use ids::TenantId;
 use proto::{
     Channel,
-    api_keys::v1::api_key_service_client::ApiKeyServiceClient,
+    api_keys::v1::{api_key_service_client::ApiKeyServiceClient, trust_service_client::TrustServiceClient},
     identity::v1::{
         GetTenantRequest, Tenant, audit_service_client::AuditServiceClient, get_tenant_request,
         group_service_client::GroupServiceClient, role_service_client::RoleServiceClient,
@@ -112,8 +112,15 @@ impl Session {
     }
 
     pub(crate) fn api_keys(&self) -> ApiKeyServiceClient<Authorized> {
-        let channel = InterceptedService::new(self.api_keys.clone(), self.bearer.clone());
-        ApiKeyServiceClient::new(channel).max_decoding_message_size(MESSAGE_LEN_MAX)
+        ApiKeyServiceClient::new(self.to_api_keys()).max_decoding_message_size(MESSAGE_LEN_MAX)
+    }
+
+    pub(crate) fn trusts(&self) -> TrustServiceClient<Authorized> {
+        TrustServiceClient::new(self.to_api_keys()).max_decoding_message_size(MESSAGE_LEN_MAX)
+    }
+
+    fn to_api_keys(&self) -> Authorized {
+        InterceptedService::new(self.api_keys.clone(), self.bearer.clone())
     }
 
     fn to_identity(&self) -> Authorized {

@@ -5,15 +5,13 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use anyhow::Context;
 use clap::{Args, Subcommand};
-use pbjson_types::Timestamp;
 use proto::api_keys::v1::{
     ApiKey, CreateApiKeyRequest, CreateApiKeyResponse, GetApiKeyRequest, ListApiKeysRequest, RevokeApiKeyRequest,
 };
 
 use crate::{
-    commands::{moment, short},
+    commands::{moment, short, timestamp},
     duration,
     failure::Failure,
     output::{self, Format, Row},
@@ -95,11 +93,6 @@ impl Create {
         let api_key = ApiKey { name: self.name, scopes: self.scopes, expire_time, ..ApiKey::default() };
         Ok(CreateApiKeyRequest { tenant_id, api_key: Some(api_key) })
     }
-}
-
-fn timestamp(time: SystemTime) -> anyhow::Result<Timestamp> {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH).context("this machine's clock is wrong")?;
-    Ok(Timestamp { seconds: i64::try_from(since.as_secs())?, nanos: i32::try_from(since.subsec_nanos())? })
 }
 
 /// The key alone on standard output, so that it can be piped into a secret store.
