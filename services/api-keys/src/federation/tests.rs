@@ -351,7 +351,7 @@ async fn keys_are_fetched_again_behind_their_use_from_half_their_life_on() {
     // Counted from the fetch's end.
     let passed = provider.begun.elapsed() + REFRESH_AGE;
     let all = futures::future::join_all((0..100).map(|_| provider.verify_after(passed, &old))).await;
-    assert!(all.iter().any(|verified| *verified == Ok(())));
+    assert!(all.contains(&Ok(())));
     until(async || provider.verify_after(passed, &by(&second, "2")).await == Ok(())).await;
     assert_eq!(provider.calls(), (2, 4), "one fetch for all");
     assert_eq!(provider.verify_after(passed, &old).await, Err(Error::Refused));
