@@ -8,6 +8,7 @@ const FILES: &[&str] = &[
     "rollcall/api_keys/v1/api_keys.proto",
     "rollcall/api_keys/v1/credentials.proto",
     "rollcall/api_keys/v1/signing_keys.proto",
+    "rollcall/api_keys/v1/trusts.proto",
     "rollcall/identity/v1/audit.proto",
     "rollcall/identity/v1/error_reason.proto",
     "rollcall/identity/v1/filter.proto",

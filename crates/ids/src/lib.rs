@@ -69,7 +69,7 @@ id! {
     ApiKeyId
 }
 id! {
-    /// The id of a trust in somebody else's tokens.
+    /// A trust's id: the client id of whoever signs in by it.
     TrustId
 }
 

@@ -10,7 +10,7 @@ pub use peer::{Peer, Service};
 /// Every message and service, encoded as a `google.protobuf.FileDescriptorSet`, for reflection and for tests that walk them.
 pub const DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptor_set.bin"));
 
-/// `rollcall.api_keys`: keys, their exchange for tokens, revocations.
+/// `rollcall.api_keys`: keys, their exchange for tokens, revocations, and trusts.
 pub mod api_keys {
     /// Version 1.
     pub mod v1 {

@@ -18,6 +18,8 @@ pub struct Config {
     pub encryption_key: EncryptionKey,
     /// What to do about the schema.
     pub migrate: Migrate,
+    /// Whom this service may call beyond the public network, for the keys of trusted issuers.
+    pub outbound: outbound::Settings,
     /// How much work a key's hash is. Keys that were hashed with less are hashed again when they are used.
     pub hash_work: HashWork,
     /// How long access tokens live.

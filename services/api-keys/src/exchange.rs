@@ -1,20 +1,26 @@
 //! A credential for a token.
 
-use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use authn::{
     CredentialId, Grant, KeyText, Scope,
     key::{Digester, Kind},
     token::{Claims, LIFE_MAX},
 };
-use ids::TenantId;
+use ids::{TenantId, TrustId};
 use moka::future::Cache;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
     access_token::{self, AccessToken},
     admission::Admission,
-    domain::{Credential, Error, Timestamp},
+    domain::{Credential, Error, State, Terms, Timestamp, Trust},
+    federation::{self, Federation},
     hashing::Hashing,
     signing::{Purpose, SigningKeys},
     store::Store,
@@ -43,6 +49,7 @@ pub(crate) struct Exchange {
     store: Store,
     hashing: Arc<Hashing>,
     signing_keys: Arc<SigningKeys>,
+    federation: Federation,
     admission: Admission,
     access_token_life: Duration,
     digester: Digester,
@@ -63,10 +70,19 @@ impl Exchange {
         store: Store,
         hashing: Arc<Hashing>,
         signing_keys: Arc<SigningKeys>,
-        access_token_life: Duration,
+        (federation, access_token_life): (Federation, Duration),
     ) -> Self {
         let (digester, verified) = (Digester::new(), Cache::new(VERIFIED_MAX));
-        Self { store, hashing, signing_keys, admission: Admission::default(), access_token_life, digester, verified }
+        Self {
+            store,
+            hashing,
+            signing_keys,
+            federation,
+            admission: Admission::default(),
+            access_token_life,
+            digester,
+            verified,
+        }
     }
 
     /// A token for the key whose text is `text` and comes from `address`.
@@ -139,10 +155,28 @@ impl Exchange {
 
     async fn client_with_assertion(
         &self,
-        _client_id: &str,
-        _assertion: &SecretString,
+        client_id: &str,
+        assertion: &SecretString,
     ) -> Result<(Grant, Option<Timestamp>, Timestamp), Error> {
-        Err(Error::Unauthenticated)
+        let id: TrustId = client_id.parse().map_err(|_| Error::Unauthenticated)?;
+        let trust = self.trust(id, Timestamp::now()).await?.ok_or(Error::Unauthenticated)?;
+        let Terms { issuer, audience, subject, .. } = &trust.terms;
+        let (issuer, audience, subject) = (issuer.as_str(), audience.as_str(), subject.as_str());
+        let verified =
+            self.federation.verify(issuer, audience, subject, assertion.expose_secret(), SystemTime::now()).await;
+        verified.map_err(|error| match error {
+            federation::Error::Refused => Error::Unauthenticated,
+            federation::Error::Unavailable => Error::IssuerUnavailable,
+        })?;
+        // Read again: it may have been changed while its issuer was asked for keys.
+        let now = Timestamp::now();
+        let current = self.trust(id, now).await?.filter(|current| current.version == trust.version);
+        let current = current.ok_or(Error::Unauthenticated)?;
+        Ok((current.grant(), current.terms.expires_at, now))
+    }
+
+    async fn trust(&self, id: TrustId, now: Timestamp) -> Result<Option<Trust>, Error> {
+        Ok(self.store.trust_of_client(id).await?.filter(|trust| trust.state(now) == State::Active))
     }
 
     /// What a credential grants now and when it ends, unless it has.
@@ -152,7 +186,9 @@ impl Exchange {
                 let credential = self.store.credential(id).await?.filter(|credential| credential.is_active(now));
                 Ok(credential.map(|credential| (credential.grant, credential.expires_at)))
             }
-            CredentialId::Trust(_) => Ok(None),
+            CredentialId::Trust(id) => {
+                Ok(self.trust(id, now).await?.map(|trust| (trust.grant(), trust.terms.expires_at)))
+            }
         }
     }
 

@@ -1,4 +1,4 @@
-//! API keys: made, listed, revoked, and exchanged for short-lived tokens.
+//! API keys: made, listed, revoked, and exchanged for short-lived tokens; and trusts, by which clients sign in without one.
 //!
 //! Only an argon2id hash of a key is stored. Verifying one is slow by design, so it is bounded and done once: a key is
 //! exchanged for a token, which anyone verifies by the published signing keys. What is revoked stands in one ordered
@@ -9,6 +9,7 @@ mod admission;
 mod config;
 mod domain;
 mod exchange;
+mod federation;
 mod hashing;
 mod heads;
 mod maintenance;
@@ -34,6 +35,7 @@ pub use config::{
 };
 use domain::{About, ApiKey, Caller, Timestamp};
 use exchange::Exchange;
+use federation::Federation;
 use hashing::Hashing;
 use heads::Heads;
 use maintenance::Maintenance;
@@ -75,6 +77,9 @@ pub enum OpenError {
     /// The system's cryptography failed.
     #[error("the system's cryptography failed")]
     Cryptography,
+    /// The settings of outbound calls cannot be used.
+    #[error("the settings of outbound calls cannot be used")]
+    Outbound(#[from] outbound::SettingsError),
 }
 
 /// Why an operator credential was not installed.
@@ -94,6 +99,7 @@ impl ApiKeys {
     /// # Errors
     /// When the database cannot be used, or is another's by its encryption key.
     pub async fn open(config: Config) -> Result<Self, OpenError> {
+        let federation = Federation::new(outbound::Client::new(&config.outbound)?);
         let store = Store::open(&config.location).await?;
         match config.migrate {
             Migrate::Run => store.migrate().await?,
@@ -102,7 +108,8 @@ impl ApiKeys {
         let signing_keys = Arc::new(SigningKeys::open(store.clone(), config.encryption_key).await?);
         let hashing = Arc::new(Hashing::new(config.hash_work).await.map_err(|_| OpenError::Cryptography)?);
         let life = config.access_token_life.duration();
-        let exchange = Exchange::new(store.clone(), Arc::clone(&hashing), Arc::clone(&signing_keys), life);
+        let exchange =
+            Exchange::new(store.clone(), Arc::clone(&hashing), Arc::clone(&signing_keys), (federation, life));
         let heads = Heads::start(store.clone());
         let maintenance = Maintenance::start(store.clone(), Arc::clone(&signing_keys));
         let retention = Retention::start(store.clone());

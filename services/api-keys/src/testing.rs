@@ -11,6 +11,7 @@ use proto::{
     api_keys::v1::{
         ApiKey, CreateApiKeyRequest, ExchangeApiKeyRequest, UpdateApiKeyRequest,
         api_key_service_client::ApiKeyServiceClient, credential_service_client::CredentialServiceClient,
+        trust_service_client::TrustServiceClient,
     },
 };
 use secrecy::{ExposeSecret, SecretString};
@@ -45,6 +46,7 @@ impl World {
             migrate: Migrate::Check,
             hash_work: HashWork::default(),
             access_token_life: AccessTokenLife::default(),
+            outbound: outbound::Settings::default(),
         }
     }
 
@@ -75,6 +77,10 @@ pub(crate) struct Replica {
 impl Replica {
     pub(crate) fn keys(&self) -> KeyClient {
         KeyClient::new(self.public.clone())
+    }
+
+    pub(crate) fn trusts(&self) -> TrustServiceClient<Channel> {
+        TrustServiceClient::new(self.public.clone())
     }
 
     pub(crate) fn credentials(&self) -> CredentialServiceClient<Channel> {

@@ -14,7 +14,7 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::{
     address::SafeUrl,
     commands::{
-        api_key, audit, generate, group, migrate, operator_key, scim, signing_key, simulate, tenant, user,
+        api_key, audit, generate, group, migrate, operator_key, scim, signing_key, simulate, tenant, trust, user,
         user_attribute,
     },
     failure, output, serve, up,
@@ -80,6 +80,8 @@ pub(crate) enum Command {
     OperatorKey(operator_key::Command),
     #[command(subcommand)]
     SigningKey(signing_key::Command),
+    #[command(subcommand)]
+    Trust(trust::Command),
     #[command(subcommand)]
     User(user::Command),
     #[command(subcommand)]

@@ -10,11 +10,13 @@ pub(crate) mod scim;
 pub(crate) mod signing_key;
 pub(crate) mod simulate;
 pub(crate) mod tenant;
+pub(crate) mod trust;
 pub(crate) mod user;
 pub(crate) mod user_attribute;
 
 use std::time::{Duration, SystemTime};
 
+use anyhow::Context;
 use pbjson_types::Timestamp;
 use proto::identity::v1::{Comparison, Filter, Operator, Value, filter, value};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
@@ -27,6 +29,12 @@ fn equals(field: &str, text: &str) -> Filter {
         value: Some(Value { kind: Some(value::Kind::String(text.to_owned())) }),
     };
     Filter { kind: Some(filter::Kind::Comparison(comparison)) }
+}
+
+/// A time as it is sent.
+fn timestamp(time: SystemTime) -> anyhow::Result<Timestamp> {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).context("this machine's clock is wrong")?;
+    Ok(Timestamp { seconds: i64::try_from(since.as_secs())?, nanos: i32::try_from(since.subsec_nanos())? })
 }
 
 /// A time to the second, in UTC; `-` where there is none.

@@ -6,6 +6,7 @@ mod cli;
 mod commands;
 mod duration;
 mod failure;
+mod outbound_access;
 mod output;
 mod pages;
 mod provisioning;
@@ -22,7 +23,8 @@ use std::process::ExitCode;
 use anyhow::Context;
 use cli::{Cli, Command};
 use commands::{
-    api_key, audit, generate, group, migrate, operator_key, scim, signing_key, simulate, tenant, user, user_attribute,
+    api_key, audit, generate, group, migrate, operator_key, scim, signing_key, simulate, tenant, trust, user,
+    user_attribute,
 };
 use failure::Failure;
 use session::Session;
@@ -72,6 +74,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::ApiKey(command) => api_key::run(command, &Session::open(&connection)?).await,
         Command::OperatorKey(command) => operator_key::run(command, &Session::open(&connection)?).await,
         Command::SigningKey(command) => signing_key::run(command, &Session::open(&connection)?).await,
+        Command::Trust(command) => trust::run(command, &Session::open(&connection)?).await,
         Command::User(command) => user::run(command, &Session::open(&connection)?).await,
         Command::UserAttribute(command) => user_attribute::run(command, &Session::open(&connection)?).await,
         Command::Group(command) => group::run(command, &Session::open(&connection)?).await,

@@ -13,8 +13,8 @@ use clap::{Subcommand, error::ErrorKind};
 use http::Uri;
 use proto::{
     Channel, api_keys::v1::api_key_service_server, api_keys::v1::credential_service_server,
-    api_keys::v1::signing_key_service_server, identity::v1::audit_service_server, identity::v1::group_service_server,
-    identity::v1::role_service_server, identity::v1::tenant_service_server,
+    api_keys::v1::signing_key_service_server, api_keys::v1::trust_service_server, identity::v1::audit_service_server,
+    identity::v1::group_service_server, identity::v1::role_service_server, identity::v1::tenant_service_server,
     identity::v1::user_attribute_service_server, identity::v1::user_service_server,
 };
 use secrecy::SecretString;
@@ -23,7 +23,11 @@ use telemetry::propagation::ClientLayer;
 use crate::transport::is_https;
 
 /// What api-keys serves to everyone.
-pub(crate) const API_KEYS: &[&str] = &[api_key_service_server::SERVICE_NAME, signing_key_service_server::SERVICE_NAME];
+pub(crate) const API_KEYS: &[&str] = &[
+    api_key_service_server::SERVICE_NAME,
+    signing_key_service_server::SERVICE_NAME,
+    trust_service_server::SERVICE_NAME,
+];
 /// What api-keys serves to Rollcall's own services.
 const CREDENTIALS: &[&str] = &[credential_service_server::SERVICE_NAME];
 /// What identity serves.

@@ -5,7 +5,10 @@ use bootstrap::tls;
 use ids::TenantId;
 use proto::{
     Channel,
-    api_keys::v1::{api_key_service_client::ApiKeyServiceClient, signing_key_service_client::SigningKeyServiceClient},
+    api_keys::v1::{
+        api_key_service_client::ApiKeyServiceClient, signing_key_service_client::SigningKeyServiceClient,
+        trust_service_client::TrustServiceClient,
+    },
     channel::ClientTls,
     identity::v1::{
         GetTenantRequest, Tenant, audit_service_client::AuditServiceClient, get_tenant_request,
@@ -115,12 +118,19 @@ impl Session {
     }
 
     pub(crate) fn api_keys(&self) -> ApiKeyServiceClient<Authorized> {
-        let channel = InterceptedService::new(self.api_keys.clone(), self.bearer.clone());
-        ApiKeyServiceClient::new(channel).max_decoding_message_size(MESSAGE_LEN_MAX)
+        ApiKeyServiceClient::new(self.to_api_keys()).max_decoding_message_size(MESSAGE_LEN_MAX)
+    }
+
+    pub(crate) fn trusts(&self) -> TrustServiceClient<Authorized> {
+        TrustServiceClient::new(self.to_api_keys()).max_decoding_message_size(MESSAGE_LEN_MAX)
+    }
+
+    fn to_api_keys(&self) -> Authorized {
+        InterceptedService::new(self.api_keys.clone(), self.bearer.clone())
     }
 
     pub(crate) fn signing_keys(&self) -> SigningKeyServiceClient<Authorized> {
-        SigningKeyServiceClient::new(InterceptedService::new(self.api_keys.clone(), self.bearer.clone()))
+        SigningKeyServiceClient::new(self.to_api_keys())
     }
 
     fn to_identity(&self) -> Authorized {

@@ -25,6 +25,7 @@ use welcome::Welcome;
 
 use crate::{
     cli::DATA_DIR,
+    outbound_access::OutboundAccess,
     public_url::{PublicAddress, PublicUrl, reachable},
     servers::Servers,
     settings::{Keys, Limits},
@@ -65,6 +66,8 @@ pub(crate) struct Args {
     #[command(flatten)]
     tls: PublicTls,
     #[command(flatten)]
+    outbound: OutboundAccess,
+    #[command(flatten)]
     logging: Logging,
 }
 
@@ -98,11 +101,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let (http_address, grpc_address) = (bootstrap::address_of(&http)?, bootstrap::address_of(&grpc)?);
     args.tls.warn(&args.ways());
     let (http_tls, grpc_tls) = (args.tls.open(Protocol::Http)?, args.tls.open(Protocol::Grpc)?);
-    let Some(system) =
-        shutdown.unless_requested(System::open(&data, locations(&args, &data)?, (args.keys, args.limits))).await
-    else {
-        return Ok(());
-    };
+    let open = System::open(&data, locations(&args, &data)?, (args.keys, args.limits, args.outbound.settings()?));
+    let Some(system) = shutdown.unless_requested(open).await else { return Ok(()) };
     let system = system?;
 
     let mut servers = Servers::new(shutdown.clone());

@@ -52,7 +52,7 @@ pub(crate) struct LastUse {
     pub(crate) address: String,
 }
 
-/// Whether a key can be used.
+/// Whether a key or a trust can be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
     Active,
@@ -102,9 +102,9 @@ impl Credential {
     }
 }
 
-/// A key ends with the second before the one that its end lies in, for tokens count in whole seconds and none outlives
-/// its key.
-fn state(expires_at: Option<Timestamp>, revoked_at: Option<Timestamp>, now: Timestamp) -> State {
+/// A key or a trust ends with the second before the one that its end lies in, for tokens count in whole seconds and none
+/// outlives what it was issued for.
+pub(super) fn state(expires_at: Option<Timestamp>, revoked_at: Option<Timestamp>, now: Timestamp) -> State {
     if revoked_at.is_some() {
         State::Revoked
     } else if expires_at.is_some_and(|end| end.second() <= now.second()) {
@@ -219,12 +219,17 @@ impl Rotation {
 }
 
 fn name(text: String) -> Result<String, Error> {
-    let length = text.chars().count();
-    if !(1..=NAME_LENGTH_MAX).contains(&length) || text.chars().any(char::is_control) {
-        let description = format!("write 1 to {NAME_LENGTH_MAX} characters without control characters");
-        return Err(Error::invalid("api_key.name", description));
-    }
+    check_name(&text, "api_key.name")?;
     Ok(text)
+}
+
+/// A name is there to be read.
+pub(super) fn check_name(name: &str, field: &'static str) -> Result<(), Error> {
+    let length = name.chars().count();
+    if (1..=NAME_LENGTH_MAX).contains(&length) && !name.chars().any(char::is_control) {
+        return Ok(());
+    }
+    Err(Error::invalid(field, format!("write 1 to {NAME_LENGTH_MAX} characters without control characters")))
 }
 
 fn description(text: String) -> Result<String, Error> {
@@ -242,10 +247,16 @@ fn networks(texts: &[String]) -> Result<Networks, Error> {
 }
 
 fn ending(end: Timestamp, now: Timestamp) -> Result<Timestamp, Error> {
-    if end.second() <= now.second() || end > EXPIRY_MAX {
-        return Err(Error::invalid("api_key.expire_time", "the key must end in the future, before the year 10000"));
-    }
+    check_end(Some(end), now, "api_key.expire_time")?;
     Ok(end)
+}
+
+/// What ends, ends after `now`.
+pub(super) fn check_end(expires_at: Option<Timestamp>, now: Timestamp, field: &'static str) -> Result<(), Error> {
+    if expires_at.is_some_and(|end| end.second() <= now.second() || end > EXPIRY_MAX) {
+        return Err(Error::invalid(field, "the end must lie in the future, before the year 10000"));
+    }
+    Ok(())
 }
 
 fn scopes(texts: &[String]) -> Result<Scopes, Error> {

@@ -11,10 +11,12 @@ pub(crate) enum Error {
     NotFound,
     #[error("{field}: {description}")]
     Invalid { field: &'static str, description: String },
-    #[error("a key cannot be given the scope {0}, which its issuer lacks")]
+    #[error("the scope {0} cannot be given by a caller that lacks it")]
     ScopeDenied(Scope),
     #[error("the key has ended: make a new one")]
     Ended,
+    #[error("the trust is revoked: make another")]
+    TrustRevoked,
     #[error("the credential is not valid")]
     Unauthenticated,
     #[error("the client lacks the scope scim")]

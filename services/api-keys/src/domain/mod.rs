@@ -1,10 +1,11 @@
-//! What keys are and who may do what with them. No I/O, no wire, no rows.
+//! What keys and trusts are and who may do what with them. No I/O, no wire, no rows.
 
 mod api_key;
 mod caller;
 mod error;
 mod page;
 mod time;
+mod trust;
 
 pub(crate) use api_key::{
     About, ApiKey, Asked, Credential, Field, LastUse, Revocation, RevocationSubject, Rotation, State, WARNING, given,
@@ -13,3 +14,4 @@ pub(crate) use caller::{AuditChain, AuditEntry, Caller};
 pub(crate) use error::Error;
 pub(crate) use page::{AuditCursor, page_size};
 pub(crate) use time::Timestamp;
+pub(crate) use trust::{AskedTrust, ClaimText, Issuer, NewTrust, Terms, Trust, TrustChange};

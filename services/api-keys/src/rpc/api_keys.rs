@@ -2,22 +2,19 @@
 
 use std::collections::HashSet;
 
-use authn::{KeyText, grpc::principal, key::Kind};
+use authn::{KeyText, key::Kind};
 use ids::{ApiKeyId, TenantId};
-use proto::{
-    Peer,
-    api_keys::v1::{
-        ApiKey as ProtoApiKey, CreateApiKeyRequest, CreateApiKeyResponse, GetApiKeyRequest, ListApiKeysRequest,
-        ListApiKeysResponse, ListKeyAuditEntriesRequest, ListKeyAuditEntriesResponse, RevokeApiKeyRequest,
-        RotateApiKeyRequest, RotateApiKeyResponse, UpdateApiKeyRequest, api_key_service_server::ApiKeyService,
-    },
+use proto::api_keys::v1::{
+    ApiKey as ProtoApiKey, CreateApiKeyRequest, CreateApiKeyResponse, GetApiKeyRequest, ListApiKeysRequest,
+    ListApiKeysResponse, ListKeyAuditEntriesRequest, ListKeyAuditEntriesResponse, RevokeApiKeyRequest,
+    RotateApiKeyRequest, RotateApiKeyResponse, UpdateApiKeyRequest, api_key_service_server::ApiKeyService,
 };
 use tonic::{Request, Response, Status, async_trait};
 
-use super::convert;
+use super::{caller, convert, cut};
 use crate::{
     ApiKeys,
-    domain::{About, ApiKey, AuditCursor, Caller, Error, Field, Rotation, Timestamp, page_size},
+    domain::{About, ApiKey, AuditCursor, Error, Field, Rotation, Timestamp, page_size},
     store::{Change, Successor},
 };
 
@@ -59,10 +56,10 @@ impl ApiKeyService for ApiKeyRpc {
     ) -> Result<Response<ListApiKeysResponse>, Status> {
         let caller = caller(&request, &request.get_ref().tenant_id, "rollcall.api_keys.v1.ApiKeyService/ListApiKeys")?;
         let size = page_size(request.get_ref().page_size)?;
-        let after = convert::from_key_token(&request.get_ref().page_token)?;
+        let after = convert::from_id_token(&request.get_ref().page_token)?;
         // One more than is shown tells whether there is a next page.
         let mut keys = self.0.0.store.list(&caller, after, size + 1).await?;
-        let next_page_token = cut(&mut keys, size).map(|last| convert::key_token(last.id)).unwrap_or_default();
+        let next_page_token = cut(&mut keys, size).map(|last| convert::id_token(last.id.uuid())).unwrap_or_default();
         let now = Timestamp::now();
         let api_keys = keys.into_iter().map(|key| convert::api_key(key, now)).collect();
         Ok(Response::new(ListApiKeysResponse { api_keys, next_page_token }))
@@ -140,11 +137,6 @@ impl ApiKeyService for ApiKeyRpc {
     }
 }
 
-fn caller<T>(request: &Request<T>, named: &str, action: &'static str) -> Result<Caller, Status> {
-    let address = request.extensions().get::<Peer>().and_then(|peer| peer.address);
-    Ok(Caller::new(principal(request)?, address, named, action)?)
-}
-
 impl ApiKeyRpc {
     /// The text of a new key, and its hash.
     async fn mint(&self, kind: Kind) -> Result<(KeyText, String), Error> {
@@ -155,14 +147,4 @@ impl ApiKeyRpc {
         let hash = self.0.0.hashing.hash(text.clone()).await?;
         Ok((text, hash))
     }
-}
-
-/// Cuts `rows` to a page of `size`, and answers its last row if there are more.
-fn cut<T>(rows: &mut Vec<T>, size: u64) -> Option<&T> {
-    let size = usize::try_from(size).unwrap_or(usize::MAX);
-    if rows.len() <= size {
-        return None;
-    }
-    rows.truncate(size);
-    rows.last()
 }

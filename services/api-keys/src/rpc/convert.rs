@@ -6,7 +6,7 @@ use ::proto::api_keys::v1::{self as proto, r#use::Credential};
 use audit::{Hash, Link};
 use authn::CredentialId;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use ids::ApiKeyId;
+use ids::{ApiKeyId, TrustId};
 use pbjson_types::{Duration as ProtoDuration, Timestamp as ProtoTimestamp};
 use secrecy::ExposeSecret;
 use uuid::Uuid;
@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::{
     domain::{
         About, ApiKey, Asked, AuditChain, AuditCursor, AuditEntry, Error, LastUse, Revocation, RevocationSubject,
-        State, Timestamp,
+        State, Timestamp, Trust,
     },
     exchange::Issued,
     store::{SigningKey, Used},
@@ -44,6 +44,29 @@ pub(super) fn api_key(key: ApiKey, now: Timestamp) -> proto::ApiKey {
         last_use_address: key.last_use.map(|used| used.address).unwrap_or_default(),
         replaced_by: key.replaced_by.map(|id| id.to_string()).unwrap_or_default(),
         expires_soon,
+    }
+}
+
+pub(super) fn trust(trust: Trust, now: Timestamp) -> proto::Trust {
+    let state = match trust.state(now) {
+        State::Active => proto::TrustState::Active,
+        State::Expired => proto::TrustState::Expired,
+        State::Revoked => proto::TrustState::Revoked,
+    };
+    proto::Trust {
+        id: trust.id.to_string(),
+        tenant_id: trust.tenant.to_string(),
+        name: trust.name,
+        issuer: trust.terms.issuer.into(),
+        audience: trust.terms.audience.into(),
+        subject: trust.terms.subject.into(),
+        scopes: trust.terms.scopes.iter().map(|scope| scope.to_string()).collect(),
+        creator: trust.creator,
+        create_time: Some(timestamp(trust.created_at)),
+        update_time: Some(timestamp(trust.updated_at)),
+        expire_time: trust.terms.expires_at.map(timestamp),
+        revoke_time: trust.revoked_at.map(timestamp),
+        state: state.into(),
     }
 }
 
@@ -176,16 +199,21 @@ pub(super) fn api_key_id(text: &str) -> Result<ApiKeyId, Error> {
     text.parse().map_err(|_| Error::NotFound)
 }
 
-pub(super) fn key_token(last: ApiKeyId) -> String {
-    URL_SAFE_NO_PAD.encode(last.uuid())
+pub(super) fn trust_id(text: &str) -> Result<TrustId, Error> {
+    text.parse().map_err(|_| Error::NotFound)
 }
 
-pub(super) fn from_key_token(token: &str) -> Result<Option<ApiKeyId>, Error> {
+/// A page token: the id of the last row of the page.
+pub(super) fn id_token(last: Uuid) -> String {
+    URL_SAFE_NO_PAD.encode(last)
+}
+
+pub(super) fn from_id_token<T: From<Uuid>>(token: &str) -> Result<Option<T>, Error> {
     if token.is_empty() {
         return Ok(None);
     }
     let id = URL_SAFE_NO_PAD.decode(token).ok().and_then(|bytes| Uuid::from_slice(&bytes).ok());
-    id.map(|id| Some(ApiKeyId::from(id))).ok_or_else(foreign_token)
+    id.map(|id| Some(T::from(id))).ok_or_else(foreign_token)
 }
 
 pub(super) fn audit_token(cursor: AuditCursor) -> String {

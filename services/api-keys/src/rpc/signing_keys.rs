@@ -1,13 +1,9 @@
 //! `SigningKeyService`.
 
-use authn::grpc::principal;
 use ids::TenantId;
-use proto::{
-    Peer,
-    api_keys::v1::{
-        ListSigningKeysRequest, ListSigningKeysResponse, RotateSigningKeysRequest, RotateSigningKeysResponse,
-        signing_key_service_server::SigningKeyService,
-    },
+use proto::api_keys::v1::{
+    ListSigningKeysRequest, ListSigningKeysResponse, RotateSigningKeysRequest, RotateSigningKeysResponse,
+    signing_key_service_server::SigningKeyService,
 };
 use tonic::{Request, Response, Status, async_trait};
 
@@ -49,7 +45,6 @@ impl SigningKeyService for SigningKeyRpc {
 fn caller<T>(request: &Request<T>, named: &str, action: &'static str) -> Result<Caller, Status> {
     let own = TenantId::OPERATOR.to_string();
     let named = if named.is_empty() { &own } else { named };
-    let address = request.extensions().get::<Peer>().and_then(|peer| peer.address);
-    let caller = Caller::new(principal(request)?, address, named, action)?;
+    let caller = super::caller(request, named, action)?;
     if caller.tenant == TenantId::OPERATOR { Ok(caller) } else { Err(Error::NotFound.into()) }
 }

@@ -1,4 +1,4 @@
-//! Where keys are kept: SQL, behind methods named for what they are for.
+//! Where keys and trusts are kept: SQL, behind methods named for what they are for.
 //!
 //! Only [`Store::write`] begins a transaction (rule D2); an act, its revocation and its audit entry commit together.
 
@@ -10,6 +10,7 @@ mod revocations;
 mod signing_keys;
 #[cfg(test)]
 pub(crate) mod tests;
+mod trusts;
 
 use database::{Database, Location};
 use futures::future::BoxFuture;

@@ -37,7 +37,7 @@ async fn contents(world: &World, replica: &Replica) -> Vec<u8> {
     }
     let db = replica.api_keys.0.store.database.read();
     let mut text = String::new();
-    for table in ["api_keys", "signing_keys", "revocations", "audit_entries"] {
+    for table in ["api_keys", "signing_keys", "revocations", "trusts", "audit_entries"] {
         let rows = Statement::from_string(db.get_database_backend(), format!("SELECT t::text FROM {table} t"));
         for row in db.query_all_raw(rows).await.unwrap() {
             text.push_str(&row.try_get_by_index::<String>(0).unwrap());

@@ -9,3 +9,4 @@ mod oauth;
 mod opening;
 mod revocations;
 mod signing_keys;
+mod trusts;

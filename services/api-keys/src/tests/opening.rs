@@ -58,6 +58,7 @@ async fn an_old_schema_is_refused_and_a_migrated_one_is_not(
         migrate,
         hash_work: HashWork::default(),
         access_token_life: AccessTokenLife::default(),
+        outbound: outbound::Settings::default(),
     };
     assert!(matches!(ApiKeys::open(config(Migrate::Check)).await, Err(OpenError::Schema(_))));
     ApiKeys::open(config(Migrate::Run)).await.unwrap();

@@ -5,7 +5,6 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use anyhow::Context;
 use clap::{Args, Subcommand};
 use pbjson_types::{Duration as ProtoDuration, FieldMask, Timestamp};
 use proto::api_keys::v1::{
@@ -15,7 +14,7 @@ use proto::api_keys::v1::{
 use serde::Serialize;
 
 use crate::{
-    commands::{moment, short},
+    commands::{moment, short, timestamp},
     duration,
     failure::Failure,
     output::{self, Format, Row},
@@ -215,11 +214,6 @@ impl Create {
         };
         Ok(CreateApiKeyRequest { tenant_id, api_key: Some(api_key) })
     }
-}
-
-fn timestamp(time: SystemTime) -> anyhow::Result<Timestamp> {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH).context("this machine's clock is wrong")?;
-    Ok(Timestamp { seconds: i64::try_from(since.as_secs())?, nanos: i32::try_from(since.subsec_nanos())? })
 }
 
 /// The key alone on standard output, so that it can be piped into a secret store.

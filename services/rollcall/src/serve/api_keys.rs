@@ -14,6 +14,7 @@ use tonic::service::RoutesBuilder;
 
 use super::{API_KEYS, CREDENTIALS, callers, is_loaded};
 use crate::{
+    outbound_access::OutboundAccess,
     servers::Servers,
     settings::{Keys, Limits},
     transport::{InternalTls, PublicTls, Way},
@@ -46,6 +47,8 @@ pub(crate) struct Args {
     public_tls: PublicTls,
     #[command(flatten)]
     internal_tls: InternalTls,
+    #[command(flatten)]
+    outbound: OutboundAccess,
     #[command(flatten)]
     logging: Logging,
 }
@@ -117,6 +120,7 @@ async fn open(args: &Args) -> anyhow::Result<ApiKeys> {
         migrate: Migrate::Check,
         hash_work: args.keys.hash_work()?,
         access_token_life: args.keys.access_token_life()?,
+        outbound: args.outbound.settings()?,
     };
     let api_keys = ApiKeys::open(config).await?;
     if let Some(path) = &args.operator_key_file {

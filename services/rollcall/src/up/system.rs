@@ -39,7 +39,7 @@ impl System {
     pub(crate) async fn open(
         data: &DataDirectory,
         locations: Locations,
-        (keys, limits): (Keys, Limits),
+        (keys, limits, outbound): (Keys, Limits, outbound::Settings),
     ) -> anyhow::Result<Self> {
         let operator = data.operator_key()?;
         let api_keys = ApiKeys::open(api_keys::Config {
@@ -48,6 +48,7 @@ impl System {
             migrate: api_keys::Migrate::Run,
             hash_work: keys.hash_work()?,
             access_token_life: keys.access_token_life()?,
+            outbound,
         })
         .await
         .map_err(|error| explained(error, data))?;

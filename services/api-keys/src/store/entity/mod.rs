@@ -6,3 +6,4 @@ pub(super) mod audit_position;
 pub(super) mod revocation;
 pub(super) mod revocation_head;
 pub(super) mod signing_key;
+pub(super) mod trust;

@@ -1,6 +1,6 @@
 //! Keys, signing keys, revocations and the audit log.
 
-use sea_orm::{ConnectionTrait, DbBackend, DbErr};
+use sea_orm::DbErr;
 use sea_orm_migration::{MigrationName, MigrationTrait, SchemaManager, async_trait::async_trait};
 
 pub(super) struct Migration;
@@ -11,9 +11,6 @@ impl MigrationName for Migration {
     }
 }
 
-/// One statement each, for both engines. `UUID`, `BIGINT` and `BYTEA` mean the right thing on PostgreSQL, and SQLite
-/// takes any name; `TEXT` is exchanged for PostgreSQL so that it compares bytewise there as on SQLite (rule D5).
-///
 /// Signing keys and revocations belong to the installation, not to a tenant.
 const STATEMENTS: &[&str] = &[
     "CREATE TABLE api_keys (
@@ -63,15 +60,6 @@ const STATEMENTS: &[&str] = &[
 #[async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let connection = manager.get_connection();
-        let postgres = connection.get_database_backend() == DbBackend::Postgres;
-        for statement in STATEMENTS {
-            if postgres {
-                connection.execute_unprepared(&statement.replace(" TEXT", " TEXT COLLATE \"C\"")).await?;
-            } else {
-                connection.execute_unprepared(statement).await?;
-            }
-        }
-        Ok(())
+        super::execute(manager, STATEMENTS).await
     }
 }
