@@ -4,6 +4,7 @@ use std::{convert::Infallible, sync::Arc};
 
 use anyhow::Context;
 use axum::extract::Request;
+use proto::Peer;
 use telemetry::propagation::ServerLayer;
 use tokio::net::TcpListener;
 use tonic::{service::Routes, transport::Server};
@@ -12,6 +13,7 @@ use tower::util::MapRequestLayer;
 use crate::{
     DRAIN_TIMEOUT, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, STREAMS_MAX, Shutdown,
     connection::{Arrival, Listener},
+    forwarded::{Origin, TrustedProxies},
     tls::ServerTls,
 };
 
@@ -25,7 +27,8 @@ pub fn observed(routes: Routes) -> Routes {
 }
 
 /// Serves `routes` until the end is asked for, then answers what has begun within [`DRAIN_TIMEOUT`]; a stream that is still open then is cut
-/// off, and its client resumes it elsewhere. Each call has its [`proto::Peer`].
+/// off, and its client resumes it elsewhere. Each call has its [`proto::Peer`], whose address is the one that `proxies` tell where the call came
+/// through one of them.
 ///
 /// # Errors
 /// When the listener fails.
@@ -33,6 +36,7 @@ pub async fn serve_grpc(
     listener: TcpListener,
     routes: Routes,
     tls: Option<ServerTls>,
+    proxies: TrustedProxies,
     shutdown: Shutdown,
 ) -> anyhow::Result<()> {
     let incoming = futures::stream::unfold(Listener::new(listener, tls), |listener| async {
@@ -44,7 +48,7 @@ pub async fn serve_grpc(
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .max_concurrent_streams(STREAMS_MAX)
         .http2_max_header_list_size(HEADER_LIST_BYTES_MAX)
-        .add_routes(introduced(observed(routes)))
+        .add_routes(introduced(observed(routes), proxies))
         .serve_with_incoming_shutdown(incoming, shutdown.requested());
     let too_late = async {
         shutdown.requested().await;
@@ -60,12 +64,17 @@ pub async fn serve_grpc(
 }
 
 /// Says in each call who is at its other end.
-fn introduced(routes: Routes) -> Routes {
-    let introduce = MapRequestLayer::new(|mut request: Request| {
-        if let Some(arrival) = request.extensions_mut().remove::<Arc<Arrival>>() {
-            arrival.introduce(request.extensions_mut());
+fn introduced(routes: Routes, proxies: TrustedProxies) -> Routes {
+    let introduce = MapRequestLayer::new(move |request: Request| {
+        let (mut parts, body) = request.into_parts();
+        if let Some(arrival) = parts.extensions.remove::<Arc<Arrival>>() {
+            arrival.introduce(&mut parts.extensions);
+            let client = Origin::of(&parts, &proxies).client;
+            if let Some(peer) = parts.extensions.get_mut::<Peer>() {
+                peer.address = client;
+            }
         }
-        request
+        Request::from_parts(parts, body)
     });
     Routes::from(routes.into_axum_router().layer(introduce))
 }
@@ -77,7 +86,7 @@ mod tests {
         sync::atomic::{AtomicUsize, Ordering},
     };
 
-    use axum::{Router, routing::any};
+    use axum::{Extension, Router, routing::any};
     use proto::Channel;
     use tokio::sync::Semaphore;
     use tonic::body::Body;
@@ -85,10 +94,36 @@ mod tests {
 
     use super::*;
 
+    /// This machine is a proxy.
+    fn proxies() -> TrustedProxies {
+        TrustedProxies::from(vec!["127.0.0.0/8".parse().unwrap()])
+    }
+
+    #[tokio::test]
+    async fn r07_a_calls_address_is_the_one_that_trusted_proxies_tell() {
+        let address = |Extension(peer): Extension<Peer>| async move { format!("{:?}", peer.address) };
+        let channel = serving(Router::new().route("/a", any(address))).await;
+        for (forwarded, expected) in [
+            (None, Some("127.0.0.1")),
+            (Some("192.0.2.9"), Some("192.0.2.9")),
+            (Some("10.0.0.1, 192.0.2.9"), Some("192.0.2.9")),
+            (Some("unknown"), None),
+        ] {
+            let mut request = http::Request::builder().uri("/a");
+            if let Some(forwarded) = forwarded {
+                request = request.header("x-forwarded-for", forwarded);
+            }
+            let answer = channel.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+            let bytes = axum::body::to_bytes(axum::body::Body::new(answer.into_body()), 1024).await.unwrap();
+            let expected: Option<std::net::IpAddr> = expected.map(|address| address.parse().unwrap());
+            assert_eq!(bytes, format!("{expected:?}"), "{forwarded:?}");
+        }
+    }
+
     async fn serving(router: Router) -> Channel {
         let listener = crate::bind(SocketAddr::from(([127, 0, 0, 1], 0)), "--grpc-listen").await.unwrap();
         let address = crate::address_of(&listener).unwrap();
-        tokio::spawn(serve_grpc(listener, Routes::from(router), None, Shutdown::default()));
+        tokio::spawn(serve_grpc(listener, Routes::from(router), None, proxies(), Shutdown::default()));
         Channel::connect(&format!("http://{address}")).unwrap()
     }
 

@@ -13,7 +13,7 @@ pub struct Logging {
     /// What is logged, as directives of tracing, for example `info,identity=debug`
     #[arg(long, env = "ROLLCALL_LOG", value_name = "DIRECTIVES")]
     pub log: Option<String>,
-    /// An OTLP collector (gRPC) that traces are sent to, for example http://127.0.0.1:4317
+    /// An OTLP collector (gRPC) that traces and metrics are sent to, for example http://127.0.0.1:4317
     #[arg(long, env = "ROLLCALL_OTLP_ENDPOINT", value_name = "URL")]
     pub otlp_endpoint: Option<String>,
 }

@@ -74,8 +74,7 @@ impl fmt::Debug for ServerTls {
 pub struct MutualTls {
     /// For the service's internal listener.
     pub server: ServerTls,
-    /// For its connections to internal listeners.
-    pub client: ClientTls,
+    client: ClientTls,
 }
 
 /// One set of certificates, for both directions.
@@ -87,6 +86,13 @@ struct Mutual {
 }
 
 impl MutualTls {
+    /// For connections to the internal listener of `service`, which must present that service's certificate: no other service can stand in for
+    /// it.
+    #[must_use]
+    pub fn client(&self, service: Service) -> ClientTls {
+        self.client.clone().believing(move |certificate| service_of(certificate) == Some(service))
+    }
+
     /// What the files hold must be a certificate of `service`.
     ///
     /// # Errors

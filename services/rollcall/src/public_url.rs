@@ -15,10 +15,24 @@ pub(crate) struct PublicAddress {
     /// Without it answers name what the request names
     #[arg(long, env = "ROLLCALL_PUBLIC_URL", value_name = "URL")]
     pub(crate) public_url: Option<PublicUrl>,
+    #[command(flatten)]
+    pub(crate) proxies: Proxies,
+}
+
+/// Who is believed when he says where a request came from.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct Proxies {
     /// The network of a reverse proxy, for example 10.0.0.0/8, whose Forwarded or X-Forwarded-* headers are believed: it
     /// must set or drop each of them. May be given several times, or as a list with commas
     #[arg(long = "trusted-proxy", env = "ROLLCALL_TRUSTED_PROXIES", value_delimiter = ',', value_name = "CIDR")]
     trusted_proxies: Vec<Network>,
+}
+
+impl Proxies {
+    /// The same for a listener.
+    pub(crate) fn trusted(&self) -> TrustedProxies {
+        TrustedProxies::from(self.trusted_proxies.clone())
+    }
 }
 
 impl PublicAddress {
@@ -26,7 +40,7 @@ impl PublicAddress {
     pub(crate) fn facade_config(&self) -> scim_facade::Config {
         scim_facade::Config {
             public_url: self.public_url.as_ref().map(|url| url.as_str().to_owned()),
-            trusted_proxies: TrustedProxies::from(self.trusted_proxies.clone()),
+            trusted_proxies: self.proxies.trusted(),
         }
     }
 }

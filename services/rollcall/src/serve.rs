@@ -12,7 +12,7 @@ use bootstrap::tls::MutualTls;
 use clap::{Subcommand, error::ErrorKind};
 use http::Uri;
 use proto::{
-    Channel, api_keys::v1::api_key_service_server, api_keys::v1::credential_service_server,
+    Channel, Service as ServiceName, api_keys::v1::api_key_service_server, api_keys::v1::credential_service_server,
     api_keys::v1::signing_key_service_server, api_keys::v1::trust_service_server, identity::v1::audit_service_server,
     identity::v1::group_service_server, identity::v1::role_service_server, identity::v1::tenant_service_server,
     identity::v1::user_attribute_service_server, identity::v1::user_service_server,
@@ -93,9 +93,9 @@ pub(crate) async fn is_loaded(authenticator: &Authenticator) -> bool {
 }
 
 /// A channel to another service.
-fn connect(url: &Uri, flag: &str, tls: Option<&MutualTls>) -> anyhow::Result<Channel> {
+fn connect(service: ServiceName, (url, flag): (&Uri, &str), tls: Option<&MutualTls>) -> anyhow::Result<Channel> {
     let channel = match tls {
-        Some(tls) if is_https(url) => Channel::connect_tls(&url.to_string(), tls.client.clone()),
+        Some(tls) if is_https(url) => Channel::connect_tls(&url.to_string(), tls.client(service)),
         Some(_) | None => Channel::connect(&url.to_string()),
     };
     Ok(channel.with_context(|| format!("{flag} {url} cannot be used"))?.layered(ClientLayer))

@@ -1,7 +1,7 @@
 //! The listeners of a process, served together: when one of them fails or the end is asked for, all end.
 
 use axum::Router;
-use bootstrap::{Shutdown, tls::ServerTls};
+use bootstrap::{Shutdown, forwarded::TrustedProxies, tls::ServerTls};
 use tokio::{net::TcpListener, task::JoinSet};
 use tonic::service::Routes;
 
@@ -25,9 +25,19 @@ impl Servers {
         });
     }
 
-    /// Begins to serve gRPC.
-    pub(crate) fn grpc(&mut self, listener: TcpListener, routes: Routes, tls: Option<ServerTls>) {
-        self.tasks.spawn(bootstrap::grpc::serve_grpc(listener, routes, tls, self.shutdown.clone()));
+    /// Begins to serve gRPC to clients, who may come through proxies.
+    pub(crate) fn grpc(
+        &mut self,
+        listener: TcpListener,
+        routes: Routes,
+        (tls, proxies): (Option<ServerTls>, TrustedProxies),
+    ) {
+        self.tasks.spawn(bootstrap::grpc::serve_grpc(listener, routes, tls, proxies, self.shutdown.clone()));
+    }
+
+    /// Begins to serve gRPC to Rollcall's own services, between which nobody stands.
+    pub(crate) fn internal(&mut self, listener: TcpListener, routes: Routes, tls: Option<ServerTls>) {
+        self.grpc(listener, routes, (tls, TrustedProxies::default()));
     }
 
     /// Begins other work that ends with the process.

@@ -107,7 +107,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
 
     let mut servers = Servers::new(shutdown.clone());
     servers.http(http, system.http(args.public_address.facade_config(), shutdown.clone()), http_tls);
-    servers.grpc(grpc, system.grpc(), grpc_tls);
+    servers.grpc(grpc, system.grpc(), (grpc_tls, args.public_address.proxies.trusted()));
     servers.beside(system.health(shutdown.clone()));
     let begun = async {
         tokio::time::timeout(READY_TIMEOUT, system.ready()).await.context("credentials cannot be checked")?;

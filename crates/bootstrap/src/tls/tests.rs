@@ -8,7 +8,7 @@ use tonic::{body::Body, service::Routes};
 use tower::ServiceExt;
 
 use super::*;
-use crate::Shutdown;
+use crate::{Shutdown, forwarded::TrustedProxies};
 
 struct Authority(Issuer<'static, rcgen::KeyPair>, String);
 
@@ -114,7 +114,7 @@ async fn serving(directory: &Path) -> String {
     let tls = MutualTls::open_every(Duration::from_millis(1), Service::ApiKeys, pair, ca).unwrap().server;
     let who = |Extension(peer): Extension<Peer>| async move { format!("{peer:?}") };
     let routes = Routes::from(Router::new().route("/who", any(who)));
-    tokio::spawn(crate::grpc::serve_grpc(listener, routes, Some(tls), Shutdown::default()));
+    tokio::spawn(crate::grpc::serve_grpc(listener, routes, Some(tls), TrustedProxies::default(), Shutdown::default()));
     format!("https://localhost:{port}")
 }
 
@@ -134,7 +134,8 @@ async fn r07_new_connections_use_the_new_set_at_both_ends_and_name_the_service()
     authority.write(server.path(), &Service::ApiKeys.spiffe_id());
     let (pair, ca) = authority.write(client.path(), &Service::Scim.spiffe_id());
     let url = serving(server.path()).await;
-    let tls = MutualTls::open_every(Duration::from_millis(1), Service::Scim, pair, ca).unwrap().client;
+    let tls =
+        MutualTls::open_every(Duration::from_millis(1), Service::Scim, pair, ca).unwrap().client(Service::ApiKeys);
     let expected = Peer { address: Some([127, 0, 0, 1].into()), service: Some(Service::Scim) };
     assert_eq!(who(&url, &tls).await.unwrap(), format!("{expected:?}"));
 
@@ -151,8 +152,22 @@ async fn a_server_is_believed_under_its_own_name_alone() {
     authority.write(directory.path(), &Service::ApiKeys.spiffe_id());
     let url = serving(directory.path()).await;
     let (pair, ca) = authority.write(directory.path(), &Service::Scim.spiffe_id());
-    let tls = MutualTls::open(Service::Scim, pair, ca).unwrap().client;
+    let tls = MutualTls::open(Service::Scim, pair, ca).unwrap().client(Service::ApiKeys);
     assert!(who(&url, &tls).await.is_ok());
     // The certificate is for `localhost`.
     assert!(who(&url.replace("localhost", "127.0.0.1"), &tls).await.is_err());
+}
+
+#[tokio::test]
+async fn r07_a_server_is_believed_as_the_service_that_was_called_alone() {
+    let (authority, directory) = (Authority::new(), tempfile::tempdir().unwrap());
+    authority.write(directory.path(), &Service::ApiKeys.spiffe_id());
+    let url = serving(directory.path()).await;
+    let (pair, ca) = authority.write(directory.path(), &Service::Scim.spiffe_id());
+    let tls = MutualTls::open(Service::Scim, pair, ca).unwrap();
+    assert!(who(&url, &tls.client(Service::ApiKeys)).await.is_ok());
+    // The host is right and so is the authority: a service with a certificate for the host of another is still not the other.
+    for other in [Service::Identity, Service::Scim, Service::Console] {
+        assert!(who(&url, &tls.client(other)).await.is_err(), "{other}");
+    }
 }

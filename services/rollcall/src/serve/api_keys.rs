@@ -15,6 +15,7 @@ use tonic::service::RoutesBuilder;
 use super::{API_KEYS, CREDENTIALS, callers, is_loaded};
 use crate::{
     outbound_access::OutboundAccess,
+    public_url::Proxies,
     servers::Servers,
     settings::{Keys, Limits},
     transport::{InternalTls, PublicTls, Way},
@@ -41,6 +42,8 @@ pub(crate) struct Args {
     encryption_key_file: PathBuf,
     #[command(flatten)]
     keys: Keys,
+    #[command(flatten)]
+    proxies: Proxies,
     #[command(flatten)]
     limits: Limits,
     #[command(flatten)]
@@ -100,8 +103,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let internal_health = health::add_services(&mut internal_routes, CREDENTIALS).await?;
 
     let mut servers = Servers::new(shutdown.clone());
-    servers.grpc(public, public_routes.routes(), public_tls);
-    servers.grpc(internal, internal_routes.routes(), mutual_tls.map(|tls| tls.server));
+    servers.grpc(public, public_routes.routes(), (public_tls, args.proxies.trusted()));
+    servers.internal(internal, internal_routes.routes(), mutual_tls.map(|tls| tls.server));
     servers.beside(health::follow(public_health, ready.clone(), shutdown.clone()));
     servers.beside(health::follow(internal_health, ready, shutdown.clone()));
     servers.beside(async move {

@@ -14,6 +14,7 @@ use tonic::service::RoutesBuilder;
 
 use super::{DIRECTORIES, IDENTITY, callers, connect, is_loaded};
 use crate::{
+    public_url::Proxies,
     servers::Servers,
     settings::Limits,
     transport::{InternalTls, PublicTls, Way},
@@ -35,6 +36,8 @@ pub(crate) struct Args {
     /// The internal listener of api-keys
     #[arg(long, env = "ROLLCALL_API_KEYS_INTERNAL_URL", value_name = "URL")]
     api_keys_internal_url: Uri,
+    #[command(flatten)]
+    proxies: Proxies,
     #[command(flatten)]
     limits: Limits,
     #[command(flatten)]
@@ -73,7 +76,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let (address, internal_address) = (bootstrap::address_of(&listener)?, bootstrap::address_of(&internal)?);
     args.public_tls.warn(&args.ways());
     let (public_tls, mutual_tls) = (args.public_tls.open(Protocol::Grpc)?, args.internal_tls.open(Service::Identity)?);
-    let credentials = connect(&args.api_keys_internal_url, "--api-keys-internal-url", mutual_tls.as_ref())?;
+    let credentials =
+        connect(Service::ApiKeys, (&args.api_keys_internal_url, "--api-keys-internal-url"), mutual_tls.as_ref())?;
     let authenticator = Authenticator::new(credentials, args.limits.budget()?);
     let config = Config { location: location(&args.database_url)?, schema: Schema::Check };
     let Some(identity) = shutdown.unless_requested(Identity::open(config)).await else { return Ok(()) };
@@ -90,8 +94,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         async move { is_loaded(&authenticator).await && identity.ready().await }
     };
     let mut servers = Servers::new(shutdown.clone());
-    servers.grpc(listener, routes.routes(), public_tls);
-    servers.grpc(internal, internal_routes.routes(), mutual_tls.map(|tls| tls.server));
+    servers.grpc(listener, routes.routes(), (public_tls, args.proxies.trusted()));
+    servers.internal(internal, internal_routes.routes(), mutual_tls.map(|tls| tls.server));
     servers.beside(health::follow(reporter, ready.clone(), shutdown.clone()));
     servers.beside(health::follow(internal_reporter, ready, shutdown));
     tracing::info!(grpc = %address, internal = %internal_address, "identity is served");

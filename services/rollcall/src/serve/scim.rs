@@ -63,10 +63,10 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let address = bootstrap::address_of(&listener)?;
     args.public_tls.warn(&args.ways());
     let (public_tls, mutual_tls) = (args.public_tls.open(Protocol::Http)?, args.internal_tls.open(Service::Scim)?);
-    let to = |url, flag| connect(url, flag, mutual_tls.as_ref());
-    let credentials = to(&args.api_keys_internal_url, "--api-keys-internal-url")?;
+    let to = |service, url, flag| connect(service, (url, flag), mutual_tls.as_ref());
+    let credentials = to(Service::ApiKeys, &args.api_keys_internal_url, "--api-keys-internal-url")?;
     let authenticator = Authenticator::new(credentials, args.limits.budget()?);
-    let identity = to(&args.identity_internal_url, "--identity-internal-url")?;
+    let identity = to(Service::Identity, &args.identity_internal_url, "--identity-internal-url")?;
 
     let config = args.public_address.facade_config();
     let ready = {
