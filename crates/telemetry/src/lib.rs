@@ -1,5 +1,6 @@
-//! Logs and traces: one subscriber for the process, and the tower layers that give each request a span and an id.
+//! Logs, traces and metrics: one subscriber for the process, the tower layers that give each request a span and an id, and figures.
 
+pub mod metrics;
 pub mod propagation;
 mod request_id;
 
@@ -8,9 +9,9 @@ use std::{
     time::Duration,
 };
 
-use opentelemetry::trace::TracerProvider;
+use opentelemetry::{global, trace::TracerProvider};
 use opentelemetry_otlp::WithExportConfig;
-use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
+use opentelemetry_sdk::{Resource, metrics::SdkMeterProvider, trace::SdkTracerProvider};
 use tracing::Subscriber;
 use tracing_subscriber::{
     EnvFilter, Layer, filter,
@@ -48,7 +49,7 @@ pub struct Options {
     pub log_format: LogFormat,
     /// Directives of `tracing_subscriber::EnvFilter`; [`DEFAULT_FILTER`] when absent.
     pub log_filter: Option<String>,
-    /// An OTLP collector (gRPC), for example `http://127.0.0.1:4317`. Absent: no traces are made.
+    /// An OTLP collector (gRPC), for example `http://127.0.0.1:4317`. Absent: no traces and no metrics are made.
     pub otlp_endpoint: Option<String>,
     /// `service.name` of the traces.
     pub service_name: &'static str,
@@ -71,19 +72,21 @@ pub enum Error {
 /// Sends the last spans when it is dropped: keep it until the end, inside the runtime.
 #[derive(Debug)]
 #[must_use = "dropping it ends the export of traces"]
-pub struct Guard(Option<SdkTracerProvider>);
+pub struct Guard(Option<(SdkTracerProvider, SdkMeterProvider)>);
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        if let Some(provider) = &self.0
-            && let Err(error) = provider.shutdown_with_timeout(FLUSH_TIMEOUT)
-        {
+        let Some((traces, metrics)) = &self.0 else { return };
+        if let Err(error) = traces.shutdown_with_timeout(FLUSH_TIMEOUT) {
             tracing::warn!(error = &error as &dyn std::error::Error, "the last traces could not be sent");
+        }
+        if let Err(error) = metrics.shutdown_with_timeout(FLUSH_TIMEOUT) {
+            tracing::debug!(error = &error as &dyn std::error::Error, "the last metrics could not be sent");
         }
     }
 }
 
-/// Begins logging to standard error and, with an endpoint, the export of traces. Call it inside a tokio runtime.
+/// Begins logging to standard error and, with an endpoint, the export of traces and metrics. Call it inside a tokio runtime.
 ///
 /// # Errors
 /// When the filter or the endpoint does not parse, or when it was called before.
@@ -91,6 +94,10 @@ pub fn init(options: Options) -> Result<Guard, Error> {
     let filter = EnvFilter::try_new(options.log_filter.as_deref().unwrap_or(DEFAULT_FILTER))?;
     let provider = match &options.otlp_endpoint {
         Some(endpoint) => Some(provider(endpoint, options.service_name)?),
+        None => None,
+    };
+    let metrics = match &options.otlp_endpoint {
+        Some(endpoint) => Some(meter_provider(endpoint, options.service_name)?),
         None => None,
     };
     let traces = provider.as_ref().map(|provider| {
@@ -103,7 +110,10 @@ pub fn init(options: Options) -> Result<Guard, Error> {
             .with_filter(filter::filter_fn(|metadata| is_exported(metadata.target())))
     });
     tracing_subscriber::registry().with(filter).with(lines(options.log_format)).with(traces).try_init()?;
-    Ok(Guard(provider))
+    if let Some(metrics) = &metrics {
+        global::set_meter_provider(metrics.clone());
+    }
+    Ok(Guard(provider.zip(metrics)))
 }
 
 fn lines<S>(format: LogFormat) -> Box<dyn Layer<S> + Send + Sync>
@@ -121,6 +131,12 @@ fn provider(endpoint: &str, service_name: &'static str) -> Result<SdkTracerProvi
     let exporter = opentelemetry_otlp::SpanExporter::builder().with_tonic().with_endpoint(endpoint).build()?;
     let resource = Resource::builder().with_service_name(service_name).build();
     Ok(SdkTracerProvider::builder().with_resource(resource).with_batch_exporter(exporter).build())
+}
+
+fn meter_provider(endpoint: &str, service_name: &'static str) -> Result<SdkMeterProvider, Error> {
+    let exporter = opentelemetry_otlp::MetricExporter::builder().with_tonic().with_endpoint(endpoint).build()?;
+    let resource = Resource::builder().with_service_name(service_name).build();
+    Ok(SdkMeterProvider::builder().with_resource(resource).with_periodic_exporter(exporter).build())
 }
 
 fn is_exported(target: &str) -> bool {

@@ -2,10 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
+use telemetry::metrics::{Gauge, Measurement};
 use tokio::{task::JoinHandle, time::MissedTickBehavior};
 
 use crate::{
-    domain::{ApiKey, Error, Timestamp},
+    domain::{ApiKey, Timestamp},
     signing::SigningKeys,
     store::Store,
 };
@@ -13,7 +14,9 @@ use crate::{
 /// How often it is done, from the start on.
 const INTERVAL: Duration = Duration::from_secs(3600);
 /// How often the same key is warned of in the log.
-const WARNING_INTERVAL: Duration = Duration::from_secs(24 * 3600);
+const WARNING_INTERVAL: Duration = Duration::from_secs(DAY);
+/// Seconds.
+const DAY: u64 = 24 * 3600;
 /// How many keys are looked at; those that end first come first.
 const KEYS_MAX: u64 = 1000;
 
@@ -34,6 +37,11 @@ impl Maintenance {
 }
 
 async fn run(store: Store, signing_keys: Arc<SigningKeys>) {
+    let gauge = Gauge::new(
+        "rollcall.api_key.time_to_expiry",
+        "s",
+        "How long an API key that ends within 30 days can still be used",
+    );
     let mut ticks = tokio::time::interval(INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut warned_at = None;
@@ -42,26 +50,55 @@ async fn run(store: Store, signing_keys: Arc<SigningKeys>) {
         let now = Timestamp::now();
         // What failed was logged where it did; it is done again the next time.
         let _ = signing_keys.maintain(now).await;
-        if warned_at.is_none_or(|at| now.since(at) >= WARNING_INTERVAL) && warn(&store, now).await.is_ok() {
+        let Ok(expiring) = store.expiring(now, KEYS_MAX).await else { continue };
+        gauge.replace(expiring.iter().map(|key| measured(key, now)).collect());
+        if warned_at.is_none_or(|at| now.since(at) >= WARNING_INTERVAL) {
+            expiring.iter().for_each(|key| warn(key, now));
             warned_at = Some(now);
         }
     }
 }
 
-/// Warns of each key that ends within 30 days: when a directory's key ends, Entra quarantines its job.
-async fn warn(store: &Store, now: Timestamp) -> Result<(), Error> {
-    for key in store.expiring(now, KEYS_MAX).await? {
-        let (days, ApiKey { id, tenant, .. }) = (days_left(&key, now), key);
-        tracing::warn!(
-            tenant.id = %tenant,
-            api_key.id = %id,
-            api_key.days_left = days,
-            "an API key ends soon: `rollcall api-key rotate` makes its successor while it still works"
-        );
-    }
-    Ok(())
+fn measured(key: &ApiKey, now: Timestamp) -> Measurement {
+    let attributes = vec![("tenant.id", key.tenant.to_string()), ("api_key.id", key.id.to_string())];
+    Measurement { value: left(key, now).as_secs_f64(), attributes }
 }
 
-fn days_left(key: &ApiKey, now: Timestamp) -> u64 {
-    key.about.expires_at.map_or(0, |end| end.since(now).as_secs() / (24 * 3600))
+/// Warns of a key that ends within 30 days: when a directory's key ends, Entra quarantines its job.
+fn warn(key: &ApiKey, now: Timestamp) {
+    tracing::warn!(
+        tenant.id = %key.tenant,
+        api_key.id = %key.id,
+        api_key.days_left = left(key, now).as_secs() / DAY,
+        "an API key ends soon: `rollcall api-key rotate` makes its successor while it still works"
+    );
+}
+
+fn left(key: &ApiKey, now: Timestamp) -> Duration {
+    key.about.expires_at.map_or(Duration::ZERO, |end| end.since(now))
+}
+
+#[cfg(test)]
+mod tests {
+    use authn::Networks;
+    use ids::{ApiKeyId, TenantId};
+
+    use super::*;
+    use crate::domain::About;
+
+    #[test]
+    fn a_key_is_measured_by_the_time_that_it_has_left() {
+        let (now, tenant, id) = (Timestamp(1_700_000_000_000_000), TenantId::generate(), ApiKeyId::generate());
+        let about = About {
+            name: "Entra".into(),
+            description: String::new(),
+            scopes: "scim".parse().unwrap(),
+            networks: Networks::default(),
+            expires_at: Some(now.after(Duration::from_secs(3 * DAY))),
+        };
+        let key = ApiKey::new(id, tenant, about, "operator:x".into(), now);
+        let Measurement { value, attributes } = measured(&key, now.after(Duration::from_secs(DAY)));
+        assert!((value - 172_800.0).abs() < 1.0, "{value}");
+        assert_eq!(attributes, [("tenant.id", tenant.to_string()), ("api_key.id", id.to_string())]);
+    }
 }
