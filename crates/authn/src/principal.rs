@@ -348,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn the_scope_operator_makes_no_operator_of_a_tenants_key() {
+    fn d08_the_scope_operator_makes_no_operator_of_a_tenants_key() {
         let own = TenantId::generate();
         let caller = principal(own, "operator");
         assert!(!caller.is_operator());

@@ -87,7 +87,7 @@ mod tests {
     };
 
     use axum::{Extension, Router, routing::any};
-    use proto::Channel;
+    use proto::{Channel, channel::DEADLINE};
     use tokio::sync::Semaphore;
     use tonic::body::Body;
     use tower::ServiceExt;
@@ -172,5 +172,50 @@ mod tests {
             assert!(call.await.unwrap());
         }
         assert_eq!(at_most.load(Ordering::SeqCst), most);
+    }
+
+    /// Something that a caller may leave in a request, for its own layers.
+    #[derive(Clone)]
+    struct Left;
+
+    /// Both ways to a service, with what each knows of its caller.
+    async fn ways(router: Router) -> [(Channel, Peer); 2] {
+        let in_process = Peer { address: None, service: Some(proto::Service::Scim) };
+        let over_tcp = Peer { address: Some([127, 0, 0, 1].into()), service: None };
+        [
+            (Channel::in_process(observed(Routes::from(router.clone())), in_process), in_process),
+            (serving(router).await, over_tcp),
+        ]
+    }
+
+    async fn text(channel: &Channel, path: &str) -> Result<String, tower::BoxError> {
+        let mut request = http::Request::builder().uri(path).body(Body::empty())?;
+        request.extensions_mut().insert(Left);
+        let answer = channel.clone().oneshot(request).await?;
+        let bytes = axum::body::to_bytes(axum::body::Body::new(answer.into_body()), 1024).await?;
+        Ok(String::from_utf8(bytes.to_vec())?)
+    }
+
+    #[tokio::test]
+    async fn d10_a_channel_in_process_does_what_one_over_tcp_does() {
+        let who = |request: Request| async move {
+            assert!(request.extensions().get::<Left>().is_none(), "what a caller leaves in a request goes nowhere");
+            assert!(request.extensions().get::<telemetry::RequestId>().is_some());
+            format!("{:?}", request.extensions().get::<Peer>())
+        };
+        let router = Router::new().route("/who", any(who)).route("/never", any(std::future::pending::<()>));
+        for (channel, peer) in ways(router.clone()).await {
+            assert_eq!(text(&channel, "/who").await.unwrap(), format!("{:?}", Some(peer)));
+            assert_eq!(text(&channel, "/none").await.unwrap(), "", "a path that nobody serves is answered too");
+        }
+        let [in_process, over_tcp] = ways(router).await;
+        let began = std::time::Instant::now();
+        let (one, other) = tokio::join!(text(&in_process.0, "/never"), text(&over_tcp.0, "/never"));
+        for answer in [one, other] {
+            let error = answer.unwrap_err();
+            assert!(error.is::<tower::timeout::error::Elapsed>(), "{error:?}");
+        }
+        let waited = began.elapsed();
+        assert!((DEADLINE..DEADLINE * 2).contains(&waited), "{waited:?}");
     }
 }

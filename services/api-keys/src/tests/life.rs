@@ -170,6 +170,26 @@ async fn r05_the_operator_credential_is_rotated_like_a_key(#[values(Engine::Sqli
 
 #[rstest]
 #[tokio::test]
+async fn d08_the_operator_credential_is_a_key_of_the_reserved_tenant(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let Some(world) = World::new(engine).await else { return };
+    let replica = world.replica().await;
+    let stored = get(&replica, TenantId::OPERATOR, replica.operator.id()).await;
+    assert_eq!((stored.tenant_id, stored.scopes), (TenantId::OPERATOR.to_string(), vec!["operator".to_owned()]));
+    // Nobody makes one but the installation.
+    let message = CreateApiKeyRequest {
+        tenant_id: TenantId::OPERATOR.to_string(),
+        api_key: Some(ApiKey { name: "x".into(), ..ApiKey::default() }),
+    };
+    let refused = replica.keys().create_api_key(by(&replica.operator, message)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    let tenants = KeyText::mint(Kind::Tenant, ApiKeyId::generate()).unwrap();
+    assert!(replica.api_keys.install_operator(&tenants).await.is_err());
+}
+
+#[rstest]
+#[tokio::test]
 async fn r06_nobody_rotates_or_changes_a_key_with_more_than_they_hold(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
