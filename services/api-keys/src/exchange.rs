@@ -165,7 +165,11 @@ impl Exchange {
         let verified =
             self.federation.verify(issuer, audience, subject, assertion.expose_secret(), SystemTime::now()).await;
         verified.map_err(|error| match error {
-            federation::Error::Refused => Error::Unauthenticated,
+            federation::Error::Refused(fault) => {
+                // The administrator who set the trust up finds here what the client is not told.
+                tracing::warn!(trust.id = %id, tenant.id = %trust.tenant, %fault, "an assertion was refused");
+                Error::Unauthenticated
+            }
             federation::Error::Unavailable => Error::IssuerUnavailable,
         })?;
         // Read again: it may have been changed while its issuer was asked for keys.

@@ -24,12 +24,31 @@ pub(crate) struct Federation {
 /// Why an assertion is not honoured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Error {
-    /// It is none of the trust's, or is not valid now: which of them is not told.
+    /// It is none of the trust's, or is not valid now. Which of them is for the log: the client is not told.
     #[error("the assertion is not valid")]
-    Refused,
+    Refused(#[source] Fault),
     /// It may be good, but its issuer's keys are not to be had now.
     #[error("the assertion cannot be checked now")]
     Unavailable,
+}
+
+/// What is wrong with an assertion, for whoever set the trust up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Fault {
+    #[error("it is no JWT with a key id and one of the algorithms RS256, PS256 and ES256")]
+    Form,
+    #[error("its `iss` is not the trust's issuer")]
+    Issuer,
+    #[error("its `aud` is not the trust's audience")]
+    Audience,
+    #[error("its `sub` is not the trust's subject")]
+    Subject,
+    #[error("it has ended or not begun: do the clocks agree?")]
+    Time,
+    #[error("its issuer has no such key")]
+    Key,
+    #[error("its signature is not the key's")]
+    Signature,
 }
 
 /// What a trust asks of an assertion, byte for byte.
@@ -64,11 +83,11 @@ impl Federation {
         assertion: &str,
         (now, at): (SystemTime, Instant),
     ) -> Result<(), Error> {
-        let assertion = Assertion::read(assertion).ok_or(Error::Refused)?;
-        if !assertion.fits(expected, now) {
-            return Err(Error::Refused);
+        let assertion = Assertion::read(assertion).ok_or(Error::Refused(Fault::Form))?;
+        if let Some(fault) = assertion.misfit(expected, now) {
+            return Err(Error::Refused(fault));
         }
         let key = self.issuers.key(expected.issuer, (assertion.kid(), assertion.algorithm()), at).await?;
-        if assertion.is_signed_by(&key) { Ok(()) } else { Err(Error::Refused) }
+        if assertion.is_signed_by(&key) { Ok(()) } else { Err(Error::Refused(Fault::Signature)) }
     }
 }

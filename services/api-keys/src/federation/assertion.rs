@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, dangerous::insecure_decode};
 use serde::Deserialize;
 
-use super::Expected;
+use super::{Expected, Fault};
 
 /// The longest assertion, in bytes.
 pub(super) const LENGTH_MAX: usize = 8 * 1024;
@@ -64,15 +64,19 @@ impl<'a> Assertion<'a> {
         &self.kid
     }
 
-    /// Whether it says what is expected, and holds at `now`.
-    pub(super) fn fits(&self, expected: Expected<'_>, now: SystemTime) -> bool {
+    /// The first claim that is not as expected, or does not hold at `now`.
+    pub(super) fn misfit(&self, expected: Expected<'_>, now: SystemTime) -> Option<Fault> {
         let Claims { iss, sub, aud, exp, nbf, iat } = &self.claims;
         let (Audience::Text(audience) | Audience::Array([audience])) = aud;
-        let said = iss == expected.issuer && sub == expected.subject && audience == expected.audience;
-        let Ok(since) = now.duration_since(UNIX_EPOCH) else { return false };
-        let now = since.as_secs_f64();
+        let now = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
         let begun = |time: &Option<f64>| time.is_none_or(|time| time - now <= SKEW);
-        said && now - exp < SKEW && begun(nbf) && begun(iat)
+        let claims = [
+            (iss == expected.issuer, Fault::Issuer),
+            (audience == expected.audience, Fault::Audience),
+            (sub == expected.subject, Fault::Subject),
+            (now - exp < SKEW && begun(nbf) && begun(iat), Fault::Time),
+        ];
+        claims.into_iter().find(|(fits, _)| !fits).map(|(_, fault)| fault)
     }
 
     /// Whether `key` verifies its signature.
@@ -106,7 +110,8 @@ mod tests {
     fn fits(claims: &str) -> bool {
         let text = text(HEADER, claims);
         let expected = Expected { issuer: "i", audience: "a", subject: "s" };
-        Assertion::read(&text).is_some_and(|read| read.fits(expected, UNIX_EPOCH + Duration::from_secs(NOW)))
+        Assertion::read(&text)
+            .is_some_and(|read| read.misfit(expected, UNIX_EPOCH + Duration::from_secs(NOW)).is_none())
     }
 
     #[test]

@@ -11,7 +11,7 @@ use jsonwebtoken::{Algorithm, DecodingKey};
 use moka::{future::Cache, policy::EvictionPolicy};
 use tokio::sync::OwnedMutexGuard;
 
-use super::{Error, jwks::KeySet};
+use super::{Error, Fault, jwks::KeySet};
 
 /// How many issuers' keys are remembered; beyond it those of the issuer that was asked for longest ago are forgotten.
 const ISSUERS_MAX: u64 = 1000;
@@ -136,7 +136,7 @@ impl Issuer {
         let mut state = self.lock();
         match state.current(at).map(|fetched| fetched.at) {
             // Fetched since it came, and still there is no such key.
-            Some(fetched_at) if fetched_at >= at => Err(Error::Refused),
+            Some(fetched_at) if fetched_at >= at => Err(Error::Refused(Fault::Key)),
             Some(_) if is_within(state.sought_at, REFETCH_INTERVAL, at) => Err(state.without_key()),
             Some(_) => {
                 state.sought_at = Some(at);
@@ -161,7 +161,7 @@ impl State {
 
     /// What to say of a key that is not there: the issuer may have it, where it was asked for it last in vain.
     const fn without_key(&self) -> Error {
-        if self.failed_at.is_some() { Error::Unavailable } else { Error::Refused }
+        if self.failed_at.is_some() { Error::Unavailable } else { Error::Refused(Fault::Key) }
     }
 }
 

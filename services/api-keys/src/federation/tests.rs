@@ -166,13 +166,13 @@ async fn r09_an_assertion_is_verified_by_each_algorithm() {
         // Another key of the same kind under its name, and a signature of other words.
         let other = if kid == "r" { Signing::rsa() } else { Signing::p256() };
         let forged = other.assertion(algorithm, kid, &provider.claims());
-        assert_eq!(provider.verify(&forged).await, Err(Error::Refused), "{algorithm}");
+        assert_eq!(provider.verify(&forged).await, Err(Error::Refused(Fault::Signature)), "{algorithm}");
         let (_, signature) = good.rsplit_once('.').unwrap();
         let mut claims = provider.claims();
         claims["exp"] = json!(NOW + 7200);
         let words = signing.assertion(algorithm, kid, &claims);
         let mixed = format!("{}.{signature}", words.rsplit_once('.').unwrap().0);
-        assert_eq!(provider.verify(&mixed).await, Err(Error::Refused), "{algorithm}");
+        assert_eq!(provider.verify(&mixed).await, Err(Error::Refused(Fault::Signature)), "{algorithm}");
     }
     assert_eq!(provider.calls(), (1, 2), "one set of keys serves them all");
 }
@@ -185,40 +185,40 @@ async fn r09_a_key_is_not_used_for_an_algorithm_of_another_kind() {
     let provider = Provider::new(vec![one, rsa.jwk("r"), p256.jwk("e")]).await;
     for (signing, algorithm, kid) in [(&rsa, "PS256", "one"), (&rsa, "RS256", "e"), (&p256, "ES256", "r")] {
         let assertion = signing.assertion(algorithm, kid, &provider.claims());
-        assert_eq!(provider.verify(&assertion).await, Err(Error::Refused), "{algorithm} {kid}");
+        assert_eq!(provider.verify(&assertion).await, Err(Error::Refused(Fault::Key)), "{algorithm} {kid}");
     }
     // PKCS #1 and PSS are told apart by the header alone, which is signed.
     let pkcs1 = rsa.assertion("RS256", "r", &provider.claims());
     assert_eq!(provider.verify(&pkcs1).await, Ok(()));
     let (_, rest) = pkcs1.split_once('.').unwrap();
     let header = URL_SAFE_NO_PAD.encode(json!({"alg": "PS256", "kid": "r"}).to_string());
-    assert_eq!(provider.verify(&format!("{header}.{rest}")).await, Err(Error::Refused));
+    assert_eq!(provider.verify(&format!("{header}.{rest}")).await, Err(Error::Refused(Fault::Signature)));
 }
 
 #[tokio::test]
 async fn r09_what_fits_no_trust_causes_no_call() {
     let rsa = Signing::rsa();
     let provider = Provider::new(vec![rsa.jwk("r")]).await;
-    for (name, value) in [
-        ("iss", json!(provider.issuer() + "/")),
-        ("iss", json!("https://login.microsoftonline.com/common/v2.0")),
-        ("aud", json!("8adf8e6e-67b2-4cf2-a259-e3dc5476c621")),
-        ("aud", json!([AUDIENCE, AUDIENCE])),
-        ("sub", json!("another")),
-        ("exp", json!(NOW - 60)),
-        ("exp", Value::Null),
-        ("nbf", json!(NOW + 61)),
-        ("iat", json!(NOW + 61)),
+    for (name, value, fault) in [
+        ("iss", json!(provider.issuer() + "/"), Fault::Issuer),
+        ("iss", json!("https://login.microsoftonline.com/common/v2.0"), Fault::Issuer),
+        ("aud", json!("8adf8e6e-67b2-4cf2-a259-e3dc5476c621"), Fault::Audience),
+        ("aud", json!([AUDIENCE, AUDIENCE]), Fault::Form),
+        ("sub", json!("another"), Fault::Subject),
+        ("exp", json!(NOW - 60), Fault::Time),
+        ("exp", Value::Null, Fault::Form),
+        ("nbf", json!(NOW + 61), Fault::Time),
+        ("iat", json!(NOW + 61), Fault::Time),
     ] {
         let mut claims = provider.claims();
         claims[name] = value.clone();
         let assertion = rsa.assertion("RS256", "r", &claims);
-        assert_eq!(provider.verify(&assertion).await, Err(Error::Refused), "{name} {value}");
+        assert_eq!(provider.verify(&assertion).await, Err(Error::Refused(fault)), "{name} {value}");
     }
     let good = rsa.assertion("RS256", "r", &provider.claims());
     let long = format!("{good}{}", "A".repeat(assertion::LENGTH_MAX));
     for none in ["", "a.b.c", &long, &rsa.assertion("HS256", "r", &provider.claims())] {
-        assert_eq!(provider.verify(none).await, Err(Error::Refused));
+        assert_eq!(provider.verify(none).await, Err(Error::Refused(Fault::Form)));
     }
     assert_eq!(provider.calls(), (0, 0));
     assert_eq!(provider.verify(&good).await, Ok(()));
@@ -234,9 +234,9 @@ async fn the_clock_that_is_given_decides() {
         provider.federation.verify(&provider.issuer(), AUDIENCE, SUBJECT, &good, now).await
     };
     assert_eq!(at(NOW + 3659).await, Ok(()));
-    assert_eq!(at(NOW + 3660).await, Err(Error::Refused));
+    assert_eq!(at(NOW + 3660).await, Err(Error::Refused(Fault::Time)));
     assert_eq!(at(NOW - 60).await, Ok(()));
-    assert_eq!(at(NOW - 61).await, Err(Error::Refused));
+    assert_eq!(at(NOW - 61).await, Err(Error::Refused(Fault::Time)));
 }
 
 #[tokio::test]
@@ -274,13 +274,17 @@ async fn a_provider_that_changes_its_keys_is_asked_again_at_most_every_five_minu
     provider.play(|playing| playing.keys = vec![second.jwk("2")]);
     let passed = Duration::from_secs(60);
     assert_eq!(provider.verify_after(passed, &by(&second, "2")).await, Ok(()), "a new key is looked for at once");
-    assert_eq!(provider.verify_after(passed, &by(&first, "1")).await, Err(Error::Refused), "a withdrawn one is gone");
+    assert_eq!(
+        provider.verify_after(passed, &by(&first, "1")).await,
+        Err(Error::Refused(Fault::Key)),
+        "a withdrawn one is gone"
+    );
     assert_eq!(provider.calls().0, 2);
 
     provider.play(|playing| playing.keys.push(third.jwk("3")));
     for _ in 0..10 {
         let early = passed + REFETCH_INTERVAL - SECOND;
-        assert_eq!(provider.verify_after(early, &by(&third, "3")).await, Err(Error::Refused));
+        assert_eq!(provider.verify_after(early, &by(&third, "3")).await, Err(Error::Refused(Fault::Key)));
     }
     assert_eq!(provider.calls().0, 2);
     assert_eq!(provider.verify_after(passed + REFETCH_INTERVAL, &by(&third, "3")).await, Ok(()));
@@ -295,7 +299,9 @@ async fn a_hundred_unknown_keys_at_once_fetch_once() {
     let unknown: Vec<_> =
         (0..100).map(|at| rsa.assertion("ES256", &format!("unknown {at}"), &provider.claims())).collect();
     let all = unknown.iter().map(|assertion| provider.verify_after(Duration::from_secs(60), assertion));
-    assert!(futures::future::join_all(all).await.into_iter().all(|verified| verified == Err(Error::Refused)));
+    assert!(
+        futures::future::join_all(all).await.into_iter().all(|verified| verified == Err(Error::Refused(Fault::Key)))
+    );
     assert_eq!(provider.calls().0, 2);
 }
 
@@ -354,7 +360,7 @@ async fn keys_are_fetched_again_behind_their_use_from_half_their_life_on() {
     assert!(all.contains(&Ok(())));
     until(async || provider.verify_after(passed, &by(&second, "2")).await == Ok(())).await;
     assert_eq!(provider.calls(), (2, 4), "one fetch for all");
-    assert_eq!(provider.verify_after(passed, &old).await, Err(Error::Refused));
+    assert_eq!(provider.verify_after(passed, &old).await, Err(Error::Refused(Fault::Key)));
 }
 
 #[tokio::test]
@@ -427,7 +433,7 @@ async fn issuers_are_apart() {
     let there = Provider::new(vec![theirs.jwk("k")]).await;
     // The key of another provider under the same name signs in nobody here.
     let forged = theirs.assertion("ES256", "k", &here.claims());
-    assert_eq!(here.verify(&forged).await, Err(Error::Refused));
-    assert_eq!(there.verify(&forged).await, Err(Error::Refused));
+    assert_eq!(here.verify(&forged).await, Err(Error::Refused(Fault::Signature)));
+    assert_eq!(there.verify(&forged).await, Err(Error::Refused(Fault::Issuer)));
     assert_eq!(there.calls(), (0, 0));
 }
