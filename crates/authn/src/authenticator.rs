@@ -8,7 +8,7 @@ use std::{
 
 use proto::{Channel, api_keys::v1::credential_service_client::CredentialServiceClient};
 use secrecy::{ExposeSecret, SecretString};
-use tokio::{task::JoinHandle, time::Instant};
+use tokio::{sync::Semaphore, task::JoinHandle, time::Instant};
 
 use crate::{
     Budget, Error, KeyText, Principal, Proof,
@@ -17,15 +17,17 @@ use crate::{
     key::{OPERATOR_PREFIX, TENANT_PREFIX},
     published_keys::PublishedKeys,
     revocations::{Revocations, Verdict},
-    token,
     uses::{self, Uses},
 };
 
 /// How long a request waits for a credential to be checked before it is told to come again.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The pause before an exchange is tried again that was answered with a token of a withdrawn signing key.
-const WITHDRAWN_PAUSE: Duration = Duration::from_millis(100);
+/// The pause before an exchange is tried again that was answered with a token which is refused.
+const RENEWAL_PAUSE: Duration = Duration::from_millis(100);
+
+/// How many OAuth clients may be asking for a token.
+const CLIENTS_MAX: usize = 128;
 
 /// Where a credential came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +51,8 @@ struct Inner {
     revocations: Arc<Revocations>,
     uses: Arc<Uses>,
     budget: Budget,
+    /// Places for OAuth clients that ask for a token.
+    clients: Semaphore,
     tasks: [JoinHandle<()>; 2],
 }
 
@@ -72,7 +76,8 @@ impl Authenticator {
         let uses = Arc::new(Uses::default());
         let follower = tokio::spawn(Arc::clone(&revocations).follow());
         let teller = tokio::spawn(tell(Arc::clone(&uses), client.clone()));
-        Self(Arc::new(Inner { client, keys, exchange, revocations, uses, budget, tasks: [follower, teller] }))
+        let (clients, tasks) = (Semaphore::new(CLIENTS_MAX), [follower, teller]);
+        Self(Arc::new(Inner { client, keys, exchange, revocations, uses, budget, clients, tasks }))
     }
 
     /// Waits until the list of revocations was loaded once: before that, no credential is honoured.
@@ -100,7 +105,7 @@ impl Authenticator {
         let token = verified.map_err(|_| Error::UNAVAILABLE)??;
         match self.judge(&token, deadline).await? {
             Verdict::Honoured => self.admitted(&token, source),
-            Verdict::Revoked | Verdict::Withdrawn => Err(Error::Unauthenticated),
+            Verdict::Revoked => Err(Error::Unauthenticated),
         }
     }
 
@@ -110,13 +115,19 @@ impl Authenticator {
     /// # Errors
     /// As [`Authenticator::authenticate`].
     pub async fn authenticate_client(&self, bearer: &SecretString, source: Source) -> Result<Arc<Principal>, Error> {
-        let text = bearer.expose_secret();
-        let presented = match text.parse() {
-            Ok(key) => Presented::Key(key),
-            Err(_) if token::is_access_token(text) => Presented::AccessToken(bearer.clone()),
-            Err(_) => return Err(Error::Unauthenticated),
-        };
+        let presented = Presented::by_client(bearer)?;
         self.exchanged(&presented, source, Instant::now() + PATIENCE).await
+    }
+
+    /// Who `bearer` is now, when another service has refused the token of `refused`, which [`Authenticator::authenticate_client`] answered: that
+    /// service may have heard of a change that was not heard of here. Only api-keys says that the credential itself has ended.
+    ///
+    /// # Errors
+    /// As [`Authenticator::authenticate`].
+    pub async fn renew(&self, bearer: &SecretString, refused: &Arc<Principal>) -> Result<Arc<Principal>, Error> {
+        let presented = Presented::by_client(bearer)?;
+        self.0.exchange.forget(&presented, refused).await;
+        self.exchanged(&presented, Source::Service, Instant::now() + PATIENCE).await
     }
 
     /// An access token for an OAuth client at `address`.
@@ -129,8 +140,13 @@ impl Authenticator {
         proof: &Proof,
         address: Option<IpAddr>,
     ) -> Result<AccessToken, ClientError> {
+        // A flood of wrong clients holds no more than this.
+        let _place = self.0.clients.try_acquire().map_err(|_| client::UNAVAILABLE)?;
         let request = client::Request { client_id, proof, address };
-        request.send(&self.0.client, Instant::now() + PATIENCE).await
+        let (tenant, token) = request.send(&self.0.client, Instant::now() + PATIENCE).await?;
+        // Of the tenant's budget, as any other request of its clients.
+        self.0.budget.take(tenant).map_err(|retry_after| ClientError::OverBudget { retry_after })?;
+        Ok(token)
     }
 
     async fn exchanged(
@@ -143,28 +159,22 @@ impl Authenticator {
             Source::Client(address) => address,
             Source::Service => None,
         };
-        let mut exchanged = 0;
+        let mut is_first = true;
         loop {
             let token = self.0.exchange.token(presented, address, deadline).await?;
-            let refused = match self.verdict(&token, deadline).await? {
-                Some(Verdict::Honoured) => return self.admitted(&token, source),
-                refused => refused,
-            };
+            if self.verdict(&token, deadline).await? == Some(Verdict::Honoured) {
+                return self.admitted(&token, source);
+            }
             // The token has ended, by time, revocation or a withdrawn signing key. Whether the credential has too, api-keys says, at its
-            // usual price.
-            self.0.exchange.forget(presented, &token).await;
-            exchanged += 1;
-            match refused {
-                _ if exchanged == 1 => {}
-                // A replica of api-keys has not heard of it yet. That is nothing that the caller could mend.
-                Some(Verdict::Withdrawn) => {
-                    let next = Instant::now() + WITHDRAWN_PAUSE;
-                    if next >= deadline {
-                        return Err(Error::UNAVAILABLE);
-                    }
-                    tokio::time::sleep_until(next).await;
+            // usual price. A new token that is refused as well was signed by a replica that has not heard of it yet, or the credential
+            // was changed again: nothing that the caller could mend.
+            self.0.exchange.forget(presented, &token.principal).await;
+            if !std::mem::take(&mut is_first) {
+                let next = Instant::now() + RENEWAL_PAUSE;
+                if next >= deadline {
+                    return Err(Error::UNAVAILABLE);
                 }
-                _ => return Err(Error::Unauthenticated),
+                tokio::time::sleep_until(next).await;
             }
         }
     }

@@ -6,6 +6,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use ids::TenantId;
 use proto::{
     Channel,
     api_keys::v1::{
@@ -51,6 +52,12 @@ pub enum ClientError {
     /// It is what it says, and names the addresses that it may be used from, of which this is none.
     #[error("the client may not be used from this address")]
     AddressRefused,
+    /// It is what it says, and its tenant has used its budget up.
+    #[error("the tenant sends more requests than it may")]
+    OverBudget {
+        /// When there is room for the next.
+        retry_after: Duration,
+    },
     /// It cannot be checked now.
     #[error("clients cannot be checked now")]
     Unavailable {
@@ -70,11 +77,11 @@ impl Request<'_> {
         &self,
         client: &CredentialServiceClient<Channel>,
         deadline: Instant,
-    ) -> Result<AccessToken, ClientError> {
+    ) -> Result<(TenantId, AccessToken), ClientError> {
         loop {
             let answer = tokio::time::timeout_at(deadline, client.clone().issue_access_token(self.message())).await;
             let status = match answer {
-                Ok(Ok(issued)) => return Ok(issued.into_inner().into()),
+                Ok(Ok(issued)) => return issued_to(issued.into_inner()),
                 Ok(Err(status)) => status,
                 Err(_) => return Err(UNAVAILABLE),
             };
@@ -106,6 +113,14 @@ impl fmt::Debug for Request<'_> {
     }
 }
 
+fn issued_to(issued: IssueAccessTokenResponse) -> Result<(TenantId, AccessToken), ClientError> {
+    let tenant = issued.tenant_id.parse().map_err(|_| {
+        tracing::error!("api-keys does not say whose access token it has issued");
+        UNAVAILABLE
+    })?;
+    Ok((tenant, issued.into()))
+}
+
 impl From<IssueAccessTokenResponse> for AccessToken {
     fn from(issued: IssueAccessTokenResponse) -> Self {
         let seconds = issued.expire_time.map_or(0, |time| u64::try_from(time.seconds).unwrap_or(0));
@@ -115,7 +130,7 @@ impl From<IssueAccessTokenResponse> for AccessToken {
     }
 }
 
-const UNAVAILABLE: ClientError = ClientError::Unavailable { retry_after: Duration::from_secs(1) };
+pub(crate) const UNAVAILABLE: ClientError = ClientError::Unavailable { retry_after: Duration::from_secs(1) };
 
 fn refused(status: &Status) -> ClientError {
     let reason = status.get_details_error_info().map(|info| info.reason);

@@ -43,6 +43,16 @@ pub(crate) enum Presented {
 }
 
 impl Presented {
+    /// What a provisioning client shows.
+    pub(crate) fn by_client(bearer: &SecretString) -> Result<Self, Error> {
+        let text = bearer.expose_secret();
+        match text.parse() {
+            Ok(key) => Ok(Self::Key(key)),
+            Err(_) if token::is_access_token(text) => Ok(Self::AccessToken(bearer.clone())),
+            Err(_) => Err(Error::Unauthenticated),
+        }
+    }
+
     fn expose(&self) -> &str {
         match self {
             Self::Key(key) => key.expose(),
@@ -80,6 +90,8 @@ pub(crate) struct Exchange {
     keys: Arc<PublishedKeys>,
     digester: Digester,
     tokens: Cache<[u8; 32], Arc<Token>>,
+    /// Those that were right here before. They wait for no place, so that no flood of wrong ones keeps them from being renewed.
+    right: Cache<[u8; 32], ()>,
     places: Semaphore,
 }
 
@@ -93,7 +105,8 @@ impl fmt::Debug for Exchange {
 impl Exchange {
     pub(crate) fn new(client: CredentialServiceClient<Channel>, keys: Arc<PublishedKeys>) -> Self {
         let tokens = Cache::builder().max_capacity(TOKENS_MAX).expire_after(UntilExpiry).build();
-        Self { client, keys, digester: Digester::new(), tokens, places: Semaphore::new(EXCHANGES_MAX) }
+        let (right, places) = (Cache::new(TOKENS_MAX), Semaphore::new(EXCHANGES_MAX));
+        Self { client, keys, digester: Digester::new(), tokens, right, places }
     }
 
     /// The token for what was presented by a client at `address`, remembered or exchanged now.
@@ -108,17 +121,25 @@ impl Exchange {
             return Ok(token);
         }
         let exchange = Box::pin(async {
-            let _place = self.places.try_acquire().map_err(|_| Error::UNAVAILABLE)?;
+            let was_right = self.right.contains_key(&digest);
+            let _place =
+                if was_right { None } else { Some(self.places.try_acquire().map_err(|_| Error::UNAVAILABLE)?) };
             let exchanged = tokio::time::timeout_at(deadline, self.exchange(presented, address)).await;
-            exchanged.unwrap_or(Err(Error::UNAVAILABLE)).map(Arc::new)
+            let exchanged = exchanged.unwrap_or(Err(Error::UNAVAILABLE));
+            match &exchanged {
+                Ok(_) => self.right.insert(digest, ()).await,
+                Err(Error::Unauthenticated) => self.right.invalidate(&digest).await,
+                Err(_) => {}
+            }
+            exchanged.map(Arc::new)
         });
         self.tokens.try_get_with(digest, exchange).await.map_err(|error| *error)
     }
 
-    /// Forgets `token`, unless a newer one has taken its place.
-    pub(crate) async fn forget(&self, presented: &Presented, token: &Arc<Token>) {
+    /// Forgets the token of `principal`, unless a newer one has taken its place.
+    pub(crate) async fn forget(&self, presented: &Presented, principal: &Arc<Principal>) {
         let digest = self.digester.digest(presented.expose());
-        if self.tokens.get(&digest).await.is_some_and(|current| Arc::ptr_eq(&current, token)) {
+        if self.tokens.get(&digest).await.is_some_and(|current| Arc::ptr_eq(&current.principal, principal)) {
             self.tokens.invalidate(&digest).await;
         }
     }

@@ -16,6 +16,9 @@ use tonic::Code;
 
 use crate::Error;
 
+/// How long a key is believed without being fetched again. It is less than a withdrawn key's entry stays in the list of revocations: once that is
+/// forgotten, nobody has the key any more.
+const AGE_MAX: Duration = Duration::from_secs(240);
 /// Keys are fetched no more often than this, however many tokens name one that is not known.
 const FETCH_INTERVAL: Duration = Duration::from_secs(1);
 /// The pause before a fetch is tried again at an api-keys that is restarting.
@@ -26,9 +29,16 @@ const KEYS_MAX: usize = 64;
 #[derive(Debug)]
 pub(crate) struct PublishedKeys {
     client: CredentialServiceClient<Channel>,
-    keys: RwLock<HashMap<String, DecodingKey>>,
+    keys: RwLock<Known>,
     /// When the last fetch that succeeded began. The lock also makes fetches one at a time.
     fetched: Mutex<Option<Instant>>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    keys: HashMap<String, DecodingKey>,
+    /// When their fetch began.
+    at: Option<Instant>,
 }
 
 impl PublishedKeys {
@@ -56,13 +66,13 @@ impl PublishedKeys {
                 None => (),
             }
             let began = Instant::now();
-            self.fetch().await?;
+            self.fetch(began).await?;
             *fetched = Some(began);
         }
     }
 
     /// Tries as long as api-keys is not to be had; the caller's deadline ends it.
-    async fn fetch(&self) -> Result<(), Error> {
+    async fn fetch(&self, began: Instant) -> Result<(), Error> {
         let mut client = self.client.clone();
         let jwks = loop {
             match client.get_jwks(GetJwksRequest {}).await {
@@ -75,12 +85,14 @@ impl PublishedKeys {
             }
         };
         let keys = jwks.into_inner().keys.into_iter().take(KEYS_MAX).filter_map(decoding_key).collect();
-        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Known { keys, at: Some(began) };
         Ok(())
     }
 
     fn known(&self, kid: &str) -> Option<DecodingKey> {
-        self.keys.read().unwrap_or_else(PoisonError::into_inner).get(kid).cloned()
+        let known = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        let is_young = known.at.is_some_and(|at| at.elapsed() <= AGE_MAX);
+        known.keys.get(kid).filter(|_| is_young).cloned()
     }
 }
 

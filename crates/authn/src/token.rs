@@ -24,6 +24,9 @@ pub const ACCESS_AUDIENCE: &str = "scim";
 /// The longest life of a token.
 pub const LIFE_MAX: Duration = Duration::from_secs(300);
 
+/// How far the clock of whoever issues tokens may be ahead.
+const SKEW: Duration = Duration::from_secs(60);
+
 /// What a token says. Times are whole seconds since the epoch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claims {
@@ -113,8 +116,8 @@ pub(crate) fn verify(token: &str, key: &DecodingKey, now: SystemTime) -> Option<
     validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
     let claims = jsonwebtoken::decode::<Claims>(token, key, &validation).ok()?.claims;
     let expires = UNIX_EPOCH.checked_add(Duration::from_secs(claims.exp))?;
-    // The library still honours a token in its very last second.
-    if expires <= now {
+    // The library still honours a token in its very last second. One that would live longer than any of ours is none of ours, whoever has a key.
+    if expires <= now || expires > now + LIFE_MAX + SKEW {
         return None;
     }
     let grant = Grant {
@@ -180,6 +183,10 @@ mod tests {
         let end = UNIX_EPOCH + Duration::from_secs(claims.exp);
         assert!(verified(&claims, &pair, end - Duration::from_millis(1)).is_some());
         assert!(verified(&claims, &pair, end).is_none());
+        let longest = Claims { exp: claims.iat + (LIFE_MAX + SKEW).as_secs(), ..claims.clone() };
+        assert!(verified(&longest, &pair, UNIX_EPOCH + Duration::from_secs(claims.iat)).is_some());
+        let too_long = Claims { exp: longest.exp + 1, ..claims.clone() };
+        assert!(verified(&too_long, &pair, UNIX_EPOCH + Duration::from_secs(claims.iat)).is_none());
         let past = Claims { exp: claims.iat - 1, ..claims };
         assert!(verified(&past, &pair, UNIX_EPOCH).is_none(), "by the real clock too");
     }

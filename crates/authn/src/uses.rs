@@ -15,12 +15,16 @@ use proto::{
     },
 };
 
+use tonic::Code;
+
 use crate::CredentialId;
 
 /// How often they are told.
 pub(crate) const INTERVAL: Duration = Duration::from_secs(30);
 /// How many credentials are remembered between two times. The rest is told by whoever uses them again.
 const USES_MAX: usize = 10_000;
+/// How many are told of in one call, so that none takes long.
+const CALL_USES_MAX: usize = 1000;
 
 #[derive(Clone, Copy, Debug)]
 struct Use {
@@ -46,13 +50,28 @@ impl Uses {
         if uses.is_empty() {
             return;
         }
-        let request =
-            RecordUsesRequest { uses: uses.iter().map(|(credential, used)| told(*credential, *used)).collect() };
-        if let Err(status) = client.record_uses(request).await {
-            tracing::debug!(code = ?status.code(), "when credentials were used could not be told");
-            let mut now = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            for (credential, used) in uses {
-                now.entry(credential).or_insert(used);
+        let uses: Vec<_> = uses.into_iter().collect();
+        for uses in uses.chunks(CALL_USES_MAX) {
+            let told = uses.iter().map(|(credential, used)| told(*credential, *used)).collect();
+            match client.record_uses(RecordUsesRequest { uses: told }).await {
+                Ok(_) => {}
+                // What is not understood now will not be later.
+                Err(status) if status.code() == Code::InvalidArgument => {
+                    tracing::warn!(error = status.message(), "api-keys does not take what it is told of uses");
+                }
+                Err(status) => {
+                    tracing::debug!(code = ?status.code(), "when credentials were used could not be told");
+                    self.put_back(uses);
+                }
+            }
+        }
+    }
+
+    fn put_back(&self, uses: &[(CredentialId, Use)]) {
+        let mut now = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for (credential, used) in uses {
+            if now.len() < USES_MAX {
+                now.entry(*credential).or_insert(*used);
             }
         }
     }

@@ -19,10 +19,10 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::{
     access_token::{self, AccessToken},
     admission::Admission,
-    domain::{Credential, Error, State, Terms, Timestamp, Trust},
+    domain::{Caller, Credential, Error, State, Terms, Timestamp, Trust},
     federation::{self, Federation},
     hashing::Hashing,
-    signing::{Purpose, SigningKeys},
+    signing::{Purpose, Signer, SigningKeys},
     store::Store,
 };
 
@@ -89,17 +89,21 @@ impl Exchange {
     pub(crate) async fn exchange_key(&self, text: &SecretString, address: Option<IpAddr>) -> Result<Issued, Error> {
         let key: KeyText = text.expose_secret().parse().map_err(|_| Error::Unauthenticated)?;
         let (credential, now) = self.verify(&key, address).await?;
-        self.issue(credential.grant, credential.expires_at, now).await
+        let keys = self.signing_keys.current().await?;
+        issue(&credential.grant, credential.expires_at, now, keys.signer(Purpose::Token)?)
     }
 
     /// A token for an access token.
     pub(crate) async fn exchange_access_token(&self, text: &SecretString) -> Result<Issued, Error> {
         let text = text.expose_secret();
         let kid = access_token::kid(text).ok_or(Error::Unauthenticated)?;
-        let key = self.signing_keys.access_key(&kid).await?.ok_or(Error::Unauthenticated)?;
+        // One reading of the keys verifies and signs: what a withdrawn key has signed is then either unknown or answered with a token of the
+        // key that was withdrawn with it.
+        let keys = self.signing_keys.with_access_key(&kid).await?;
+        let key = keys.access_key(&kid).ok_or(Error::Unauthenticated)?;
         let now = Timestamp::now();
-        let access = AccessToken::verify(text, &key, now).ok_or(Error::Unauthenticated)?;
-        let (grant, _) = self.client(access.client, now).await?.ok_or(Error::Unauthenticated)?;
+        let access = AccessToken::verify(text, key, now).ok_or(Error::Unauthenticated)?;
+        let (grant, ends) = self.client(access.client, now).await?.ok_or(Error::Unauthenticated)?;
         let is_the_same = match access.client {
             CredentialId::ApiKey(_) => grant.tenant == access.tenant,
             // Changing a trust ends what was issued under it (`rules.md` R9).
@@ -108,18 +112,19 @@ impl Exchange {
         if !is_the_same || !grant.scopes.contains(Scope::Scim) {
             return Err(Error::Unauthenticated);
         }
-        // Whatever else the client may do, this was issued for its provisioning alone.
+        // Whatever else the client may do, this was issued for its provisioning alone; and its client may end sooner than was known then.
         let grant = Grant { scopes: [Scope::Scim].into_iter().collect(), ..grant };
-        self.issue(grant, Some(access.expires_at), now).await
+        let ends = ends.map_or(access.expires_at, |end| end.min(access.expires_at));
+        issue(&grant, Some(ends), now, keys.signer(Purpose::Token)?)
     }
 
-    /// An access token for an OAuth client at `address`.
+    /// An access token for an OAuth client at `address`, and whose it is.
     pub(crate) async fn issue_access_token(
         &self,
         client_id: &str,
         proof: Proof,
         address: Option<IpAddr>,
-    ) -> Result<Issued, Error> {
+    ) -> Result<(TenantId, Issued), Error> {
         let (grant, ends, now) = match proof {
             Proof::Secret(secret) => self.client_with_secret(client_id, &secret, address).await?,
             Proof::Assertion(assertion) => self.client_with_assertion(client_id, &assertion).await?,
@@ -133,9 +138,12 @@ impl Exchange {
         let longest = now.after(self.access_token_life);
         let expires_at = ends.map_or(longest, |end| end.min(longest)).whole_second();
         let (tenant, client, version) = (grant.tenant, grant.credential, grant.version);
-        let signer = self.signing_keys.signer(Purpose::AccessToken).await?;
-        let token = AccessToken { tenant, client, version, expires_at }.sign(&signer, now).map_err(unsigned)?;
-        Ok(Issued { token, expires_at })
+        // Clients keep it for hours, so it is not signed by what was read a moment ago.
+        let keys = self.signing_keys.read_now().await?;
+        let token = AccessToken { tenant, client, version, expires_at };
+        let token = token.sign(keys.signer(Purpose::AccessToken)?, now).map_err(unsigned)?;
+        self.store.note(&Caller::client(&grant, address)).await?;
+        Ok((tenant, Issued { token, expires_at }))
     }
 
     async fn client_with_secret(
@@ -200,16 +208,33 @@ impl Exchange {
     /// (`rules.md` R3).
     async fn verify(&self, key: &KeyText, address: Option<IpAddr>) -> Result<(Credential, Timestamp), Error> {
         let digest = self.digester.digest(key.expose());
+        let verified = self.verified.get(&digest).await;
+        // Who has shown a right key here needs no admission; who has not is admitted before the database is asked anything.
+        let admitted = if verified.is_some() { None } else { Some(self.admission.admit(address)?) };
         let now = Timestamp::now();
         let found = self.store.credential(key.id()).await?;
         if let Some(credential) = &found
             && credential.is_active(now)
-            && self.verified.get(&digest).await.as_ref() == Some(&credential.hash)
+            && verified.as_ref() == Some(&credential.hash)
         {
             return Ok((consistent(credential.clone(), key.kind())?, now));
         }
-        let admitted = self.admission.admit(address)?;
-        let hash = found.map(|credential| credential.hash);
+        let checked = self.check(key, found.map(|credential| credential.hash)).await;
+        if checked.as_ref().err() == Some(&Error::Unauthenticated) {
+            // It was right once, it may be, and is no longer: from now on it asks for admission as any other.
+            self.verified.invalidate(&digest).await;
+            if let Some(admitted) = admitted {
+                admitted.failed();
+            }
+        }
+        let (credential, now) = checked?;
+        let hash = self.rehashed(key, &credential.hash).await.unwrap_or_else(|| credential.hash.clone());
+        self.verified.insert(digest, hash).await;
+        Ok((credential, now))
+    }
+
+    /// Runs argon2 over a key and the hash that was found for its id, and reads again what it grants.
+    async fn check(&self, key: &KeyText, hash: Option<String>) -> Result<(Credential, Timestamp), Error> {
         if !self.hashing.verify(key.clone(), hash.clone()).await? {
             return Err(Error::Unauthenticated);
         }
@@ -219,11 +244,7 @@ impl Exchange {
         let now = Timestamp::now();
         let credential = self.store.credential(key.id()).await?.filter(|credential| credential.is_active(now));
         let credential = credential.filter(|credential| Some(&credential.hash) == hash.as_ref());
-        let credential = consistent(credential.ok_or(Error::Unauthenticated)?, key.kind())?;
-        admitted.give_back();
-        let hash = self.rehashed(key, &credential.hash).await.unwrap_or_else(|| credential.hash.clone());
-        self.verified.insert(digest, hash).await;
-        Ok((credential, now))
+        Ok((consistent(credential.ok_or(Error::Unauthenticated)?, key.kind())?, now))
     }
 
     /// The key's new hash, where the one that is stored was made with less work than is asked for now.
@@ -236,17 +257,16 @@ impl Exchange {
         self.store.rehash(key.id(), old.to_owned(), new.clone()).await.ok()?;
         Some(new)
     }
+}
 
-    /// A token by which a credential is known to services, until it ends itself.
-    async fn issue(&self, grant: Grant, ends: Option<Timestamp>, now: Timestamp) -> Result<Issued, Error> {
-        let longest = now.after(LIFE_MAX);
-        // Whole seconds, as the token has them.
-        let expires_at = ends.map_or(longest, |end| end.min(longest)).whole_second();
-        let signer = self.signing_keys.signer(Purpose::Token).await?;
-        let claims = Claims::new(&grant, now.system_time(), expires_at.system_time());
-        let token = claims.sign(&signer.kid, &signer.key).map_err(unsigned)?;
-        Ok(Issued { token, expires_at })
-    }
+/// A token by which a credential is known to services, until it ends itself.
+fn issue(grant: &Grant, ends: Option<Timestamp>, now: Timestamp, signer: &Signer) -> Result<Issued, Error> {
+    let longest = now.after(LIFE_MAX);
+    // Whole seconds, as the token has them.
+    let expires_at = ends.map_or(longest, |end| end.min(longest)).whole_second();
+    let claims = Claims::new(grant, now.system_time(), expires_at.system_time());
+    let token = claims.sign(&signer.kid, &signer.key).map_err(unsigned)?;
+    Ok(Issued { token, expires_at })
 }
 
 /// A credential whose prefix, tenant and scopes agree on whether it is an operator's.

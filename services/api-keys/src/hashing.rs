@@ -25,6 +25,9 @@ const LANES: u32 = 1;
 const RUNNING_MAX: usize = 4;
 /// How many may wait for their turn. On two cores the last waits some four seconds.
 const WAITING_MAX: usize = 256;
+/// How many new keys may be hashed at once or wait for it, apart from all that are verified: administrators make them, and no flood of wrong
+/// keys is to keep them from rotating one.
+const MINTING_MAX: usize = 16;
 
 #[derive(Debug)]
 pub(crate) struct Hashing {
@@ -32,6 +35,9 @@ pub(crate) struct Hashing {
     running: Arc<Semaphore>,
     /// A place for each that runs or waits.
     line: Arc<Semaphore>,
+    /// The same for new keys, of which one is hashed at a time.
+    minting: Arc<Semaphore>,
+    minting_line: Arc<Semaphore>,
     /// The hash of a key that nobody has: what an unknown id is compared with.
     nobodys: String,
     runs: Arc<AtomicU64>,
@@ -50,6 +56,8 @@ impl Hashing {
             work,
             running: Arc::new(Semaphore::new(running)),
             line: Arc::new(Semaphore::new(running + waiting)),
+            minting: Arc::new(Semaphore::new(1)),
+            minting_line: Arc::new(Semaphore::new(MINTING_MAX)),
             nobodys: String::new(),
             runs: Arc::default(),
         };
@@ -61,19 +69,23 @@ impl Hashing {
     /// The PHC string of `key`.
     pub(crate) async fn hash(&self, key: KeyText) -> Result<String, Error> {
         let work = self.work;
-        self.run(move || {
+        let turn = turn(&self.minting_line, &self.minting).await?;
+        self.run(turn, move || {
             let hash: PasswordHash = argon2(work)?.hash_password(key.expose().as_bytes())?;
             Ok(hash.to_string())
         })
         .await
     }
 
-    /// Whether `hash`, a PHC string, is of `key`. None, for a key that does not exist, takes as long to be found wrong.
+    /// Whether `hash`, a PHC string, is of `key`. None, for a key that does not exist, takes as long to be found wrong as one that was hashed with the
+    /// work of today. One that was hashed with less, before the work was raised, is found wrong sooner until it is used and hashed again: that
+    /// tells of an old key that it exists, and nothing of its secret.
     pub(crate) async fn verify(&self, key: KeyText, hash: Option<String>) -> Result<bool, Error> {
         let known = hash.is_some();
         let hash = hash.unwrap_or_else(|| self.nobodys.clone());
         let work = self.work;
-        self.run(move || {
+        let turn = turn(&self.line, &self.running).await?;
+        self.run(turn, move || {
             let hash = PasswordHash::new(&hash)?;
             // Without these the library calls every key wrong, and does so at once.
             if hash.salt.is_none() || hash.hash.is_none() {
@@ -96,9 +108,9 @@ impl Hashing {
 
     async fn run<T: Send + 'static>(
         &self,
+        turn: Turn,
         work: impl FnOnce() -> password_hash::Result<T> + Send + 'static,
     ) -> Result<T, Error> {
-        let turn = self.turn().await?;
         self.runs.fetch_add(1, Ordering::Relaxed);
         let outcome = task::spawn_blocking(move || {
             // The place is given back when the work is done, not when its caller goes away.
@@ -113,12 +125,6 @@ impl Hashing {
             }
             Err(_) => Err(Error::Internal),
         }
-    }
-
-    async fn turn(&self) -> Result<[OwnedSemaphorePermit; 2], Error> {
-        let place = Arc::clone(&self.line).try_acquire_owned().map_err(|_| Error::Busy)?;
-        let running = Arc::clone(&self.running).acquire_owned().await.map_err(|_| Error::Busy)?;
-        Ok([place, running])
     }
 
     /// Takes every turn, so that all who come have to wait until the answer is dropped.
@@ -139,6 +145,15 @@ impl Hashing {
     pub(crate) fn runs(&self) -> u64 {
         self.runs.load(Ordering::Relaxed)
     }
+}
+
+/// A place in the line and a turn of it.
+type Turn = [OwnedSemaphorePermit; 2];
+
+async fn turn(line: &Arc<Semaphore>, running: &Arc<Semaphore>) -> Result<Turn, Error> {
+    let place = Arc::clone(line).try_acquire_owned().map_err(|_| Error::Busy)?;
+    let running = Arc::clone(running).acquire_owned().await.map_err(|_| Error::Busy)?;
+    Ok([place, running])
 }
 
 fn argon2(work: HashWork) -> password_hash::Result<Argon2<'static>> {
@@ -201,6 +216,13 @@ mod tests {
         }
         assert_eq!(hashing.verify(key(), None).await, Ok(false));
         assert_eq!(hashing.places(), 3);
+    }
+
+    #[tokio::test]
+    async fn r04_new_keys_are_hashed_while_others_fill_the_line() {
+        let hashing = Hashing::bounded(HashWork::default(), 1, 0).await.unwrap();
+        let _held = hashing.hold();
+        assert!(hashing.hash(key()).await.is_ok());
     }
 
     #[tokio::test]

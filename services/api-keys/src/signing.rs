@@ -89,11 +89,26 @@ pub(crate) struct SigningKeys {
 
 /// What was read at one time.
 #[derive(Debug)]
-struct Known {
+pub(crate) struct Known {
     read_at: Instant,
-    signers: HashMap<Purpose, Arc<Signer>>,
+    signers: HashMap<Purpose, Signer>,
     /// By their kid, the keys of access tokens.
     access: HashMap<String, DecodingKey>,
+}
+
+impl Known {
+    /// What signs for a purpose.
+    pub(crate) fn signer(&self, purpose: Purpose) -> Result<&Signer, Error> {
+        self.signers.get(&purpose).ok_or_else(|| {
+            tracing::error!(purpose = purpose.as_str(), "there is no key to sign with");
+            Error::Internal
+        })
+    }
+
+    /// What verifies access tokens of `kid`, if such may still be alive.
+    pub(crate) fn access_key(&self, kid: &str) -> Option<&DecodingKey> {
+        self.access.get(kid)
+    }
 }
 
 impl SigningKeys {
@@ -111,18 +126,21 @@ impl SigningKeys {
         Ok(Self { store, encryption_key, known: RwLock::new(Arc::new(known)), reading: Mutex::default() })
     }
 
-    /// What signs for a purpose now.
-    pub(crate) async fn signer(&self, purpose: Purpose) -> Result<Arc<Signer>, Error> {
-        let known = self.current().await?;
-        known.signers.get(&purpose).cloned().ok_or_else(|| {
-            tracing::error!(purpose = purpose.as_str(), "there is no key to sign with");
-            Error::Internal
-        })
+    /// The keys, as they were read at most [`AGE_MAX`] ago.
+    pub(crate) async fn current(&self) -> Result<Arc<Known>, Error> {
+        let known = self.known();
+        if known.read_at.elapsed() <= AGE_MAX { Ok(known) } else { self.read(Some(known.read_at)).await }
     }
 
-    /// What verifies access tokens of `kid`, if such may still be alive.
-    pub(crate) async fn access_key(&self, kid: &str) -> Result<Option<DecodingKey>, Error> {
-        Ok(self.current().await?.access.get(kid).cloned())
+    /// The keys, as they are from now on.
+    pub(crate) async fn read_now(&self) -> Result<Arc<Known>, Error> {
+        self.read(Some(Instant::now())).await
+    }
+
+    /// The keys, with what verifies access tokens of `kid` if there is such a one: another replica may have made it a moment ago.
+    pub(crate) async fn with_access_key(&self, kid: &str) -> Result<Arc<Known>, Error> {
+        let known = self.current().await?;
+        if known.access_key(kid).is_some() { Ok(known) } else { self.read(Some(known.read_at)).await }
     }
 
     /// Signs with new keys from now on. With `withdraw` the old ones are dead, else they are published as long as needed.
@@ -146,7 +164,7 @@ impl SigningKeys {
                         let generation = next_generation(&stored) + i64::from(purpose == Purpose::AccessToken);
                         let next =
                             generate(&self.encryption_key, purpose, generation).map_err(|error| failed(&error))?;
-                        self.store.insert_signing_key(next).await?;
+                        self.store.rotate_by_age(&Caller::itself("rotate_signing_keys"), next).await?;
                     }
                     Some(replaced_at) if replaced_at.after(purpose.life() + AGE_MAX + MARGIN) <= now => {
                         self.store.retire_signing_key(&key.kid, now).await?;
@@ -157,11 +175,6 @@ impl SigningKeys {
             }
         }
         Ok(())
-    }
-
-    async fn current(&self) -> Result<Arc<Known>, Error> {
-        let known = self.known();
-        if known.read_at.elapsed() <= AGE_MAX { Ok(known) } else { self.read(Some(known.read_at)).await }
     }
 
     /// Reads the keys, unless somebody did since `before`.
@@ -202,7 +215,7 @@ fn known(encryption_key: &EncryptionKey, keys: Vec<SigningKey>, read_at: Instant
         if let std::collections::hash_map::Entry::Vacant(signer) = signers.entry(purpose) {
             let private_key = seal::open(encryption_key, &key.kid, key.sealed_private_key)?;
             let private_key = EncodingKey::from_ed_der(private_key.expose_secret());
-            signer.insert(Arc::new(Signer { kid: key.kid, key: private_key }));
+            signer.insert(Signer { kid: key.kid, key: private_key });
         }
     }
     Ok(Known { read_at, signers, access })

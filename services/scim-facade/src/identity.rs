@@ -5,7 +5,7 @@
 
 use std::{error::Error as _, sync::Arc, time::Duration};
 
-use authn::{Authenticator, Principal, Source};
+use authn::{Authenticator, Principal, Scope};
 use proto::identity::v1::{
     CreateGroupRequest, CreateUserRequest, DeleteGroupRequest, DeleteUserRequest, GetGroupRequest, GetTenantRequest,
     GetUserRequest, ListMembersRequest, ListMembersResponse, ListUserAttributesRequest, ReplaceUserRequest, Tenant,
@@ -186,28 +186,38 @@ impl Directory {
         F: Future<Output = Result<Response<R>, Status>>,
     {
         let held_until = Instant::now() + HOLD;
-        let (mut principal, mut renewed, mut pause) = (Arc::clone(&self.principal), false, PAUSE_FIRST);
+        let (mut principal, mut pause, mut is_renewed) = (Arc::clone(&self.principal), PAUSE_FIRST, false);
         loop {
             let request = self.request(message.clone(), &principal);
             let status = match act(self.clients.clone(), request).await {
                 Ok(response) => return Ok(response.into_inner()),
                 Err(status) => status,
             };
-            if status.code() == Code::Unauthenticated && !renewed {
-                // The token has ended since the request was let in; the key may still be good.
-                principal = self
-                    .authenticator
-                    .authenticate_client(&self.bearer, Source::Service)
-                    .await
-                    .map_err(credential_status)?;
-                renewed = true;
-            } else if may_call_again(call, &status) && Instant::now() + pause < held_until {
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(PAUSE_MAX);
-            } else {
+            let is_refused = status.code() == Code::Unauthenticated;
+            if !is_refused && !may_call_again(call, &status) {
                 return Err(status);
             }
+            if Instant::now() + pause >= held_until {
+                return Err(if is_refused { unsettled() } else { status });
+            }
+            // After the first renewal a call is made at once: mostly the token had just ended.
+            if !is_refused || is_renewed {
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(PAUSE_MAX);
+            }
+            if is_refused {
+                principal = self.renewed(&principal).await?;
+                is_renewed = true;
+            }
         }
+    }
+
+    /// The caller with another token than the one that identity has refused: that has ended since the request was let in, or identity has heard
+    /// sooner of a change. The credential may still be good, and only api-keys says that it is not.
+    async fn renewed(&self, refused: &Arc<Principal>) -> Result<Arc<Principal>, Status> {
+        let principal = self.authenticator.renew(&self.bearer, refused).await.map_err(credential_status)?;
+        // What the credential lacks now, the next request is told when it comes in.
+        if principal.scopes.allows(Scope::Scim) { Ok(principal) } else { Err(unsettled()) }
     }
 
     fn request<T>(&self, message: T, principal: &Principal) -> Request<T> {
@@ -259,6 +269,12 @@ fn never_arrived(status: &Status) -> bool {
 /// A call that names no resource finds all but the caller's own tenant: its keys are about to end.
 fn gone(status: Status) -> Status {
     if status.code() == Code::NotFound { Status::unauthenticated("the tenant is gone") } else { status }
+}
+
+/// What the credential opens changes at this very moment: who comes again is told how it stands.
+fn unsettled() -> Status {
+    let details = ErrorDetails::with_retry_info(Some(Duration::from_secs(1)));
+    Status::with_error_details(Code::Unavailable, "credentials cannot be checked now", details)
 }
 
 fn credential_status(error: authn::Error) -> Status {

@@ -119,6 +119,9 @@ impl Form {
             return Err(Refusal::invalid_request("the header and the body name different clients"));
         }
         let (in_header, secret_in_header) = header.map(|basic| (basic.id, basic.secret)).unzip();
+        // One without a value counts as not sent, there as in the body.
+        let in_header = in_header.filter(|id: &String| !id.is_empty());
+        let secret_in_header = secret_in_header.filter(|secret: &SecretString| !secret.expose_secret().is_empty());
         let client_id = in_header.or(self.client_id).filter(|id| id.len() <= CLIENT_ID_LENGTH_MAX);
         let client_id = client_id.ok_or_else(|| Refusal::invalid_client("client_id is missing"))?;
         match (secret_in_header.or(self.client_secret), self.client_assertion) {
@@ -162,6 +165,7 @@ enum Code {
     InvalidClient,
     UnauthorizedClient,
     UnsupportedGrantType,
+    SlowDown,
     TemporarilyUnavailable,
 }
 
@@ -172,6 +176,8 @@ impl Code {
             Self::InvalidClient => "invalid_client",
             Self::UnauthorizedClient => "unauthorized_client",
             Self::UnsupportedGrantType => "unsupported_grant_type",
+            // RFC 8628's word for it; this endpoint has none of its own.
+            Self::SlowDown => "slow_down",
             // The authorization endpoint's word for it (RFC 6749 section 4.1.2.1); this endpoint has none of its own.
             Self::TemporarilyUnavailable => "temporarily_unavailable",
         }
@@ -181,6 +187,7 @@ impl Code {
         match self {
             Self::InvalidRequest | Self::UnauthorizedClient | Self::UnsupportedGrantType => StatusCode::BAD_REQUEST,
             Self::InvalidClient => StatusCode::UNAUTHORIZED,
+            Self::SlowDown => StatusCode::TOO_MANY_REQUESTS,
             Self::TemporarilyUnavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -216,6 +223,10 @@ impl From<ClientError> for Refusal {
             ClientError::AddressRefused => {
                 Self::new(Code::UnauthorizedClient, "the client may not be used from this address")
             }
+            ClientError::OverBudget { retry_after } => Self {
+                retry_after: Some(retry_after),
+                ..Self::new(Code::SlowDown, "the tenant sends more requests a second than it may; try again later")
+            },
             ClientError::Unavailable { retry_after } => Self {
                 retry_after: Some(retry_after),
                 ..Self::new(Code::TemporarilyUnavailable, "clients cannot be checked now; try again later")

@@ -17,10 +17,8 @@ const HEAD_AGE_MAX: Duration = Duration::from_millis(750);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Honoured,
-    /// Its credential has ended, or has changed since.
+    /// Its credential has ended or was changed since, or it was signed by a key that was withdrawn. A token that is exchanged now may be honoured.
     Revoked,
-    /// It was signed by a key that was withdrawn: nothing is said of its credential.
-    Withdrawn,
 }
 
 /// What is refused of a credential.
@@ -95,14 +93,9 @@ impl State {
         kid: &str,
     ) -> Option<Verdict> {
         // An entry is looked up whether its time has come or not: what it matches is dead either way.
-        let verdict = if self.credentials.get(&credential).is_some_and(|ended| version < ended.below_version) {
-            Verdict::Revoked
-        } else if self.signing_keys.contains_key(kid) {
-            Verdict::Withdrawn
-        } else {
-            Verdict::Honoured
-        };
-        self.is_current(arrived).then_some(verdict)
+        let revoked = self.credentials.get(&credential).is_some_and(|ended| version < ended.below_version)
+            || self.signing_keys.contains_key(kid);
+        self.is_current(arrived).then_some(if revoked { Verdict::Revoked } else { Verdict::Honoured })
     }
 
     /// Takes the answer to a call for the head that began at `began`, when everything up to `position` was known.

@@ -6,7 +6,10 @@ use futures::future::join_all;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{ANYWHERE, bearer, ready};
-use crate::{CredentialId, Error, Source, testing::Fake};
+use crate::{
+    CredentialId, Error, Source,
+    testing::{Fake, Link},
+};
 
 #[tokio::test(start_paused = true)]
 async fn a_key_is_exchanged_once_and_remembered() {
@@ -217,4 +220,60 @@ async fn r04_more_exchanges_than_there_is_room_for_are_told_to_come_later_and_kn
     let (answers, ()) = tokio::join!(waiting, known_meanwhile);
     assert!(answers.iter().all(|(unavailable, _)| *unavailable));
     assert_eq!(answers.iter().filter(|(_, at_once)| *at_once).count(), 600 - 512);
+}
+
+#[tokio::test(start_paused = true)]
+async fn r01_what_another_service_has_refused_is_exchanged_anew_though_nothing_was_heard_of_it_here() {
+    let fake = Fake::new();
+    let (authenticator, key) = (ready(&fake).await, fake.key("scim identity.read"));
+    let before = authenticator.authenticate_client(&bearer(&key), ANYWHERE).await.unwrap();
+    fake.link(Link::Silent);
+    fake.change(&key, "scim");
+    let remembered = authenticator.authenticate_client(&bearer(&key), ANYWHERE).await.unwrap();
+    assert_eq!(remembered.scopes, before.scopes);
+    let renewed = authenticator.renew(&bearer(&key), &before).await.unwrap();
+    assert_eq!(renewed.scopes.to_string(), "scim");
+    // A second one who was refused for the same token finds the new one there.
+    authenticator.renew(&bearer(&key), &before).await.unwrap();
+    assert_eq!(fake.exchanges(), 2);
+    fake.revoke(&key);
+    assert_eq!(authenticator.renew(&bearer(&key), &renewed).await.err(), Some(Error::Unauthenticated));
+}
+
+#[tokio::test(start_paused = true)]
+async fn r01_a_withdrawn_signing_key_is_believed_by_nobody_once_its_entry_is_forgotten() {
+    let fake = Fake::new();
+    let (authenticator, key) = (ready(&fake).await, fake.key("identity.read"));
+    let token = fake.token(&key).unwrap();
+    assert!(authenticator.authenticate(&token, ANYWHERE).await.is_ok());
+    // The entry is gone at once, and no unknown key is ever shown.
+    fake.rotate();
+    fake.restore(0);
+    tokio::time::advance(Duration::from_secs(241)).await;
+    assert_eq!(authenticator.authenticate(&token, ANYWHERE).await.err(), Some(Error::Unauthenticated));
+}
+
+#[tokio::test(start_paused = true)]
+async fn r04_a_flood_of_wrong_keys_does_not_keep_a_right_one_from_being_renewed() {
+    let fake = Fake::new();
+    let (authenticator, key) = (ready(&fake).await, fake.key("scim"));
+    let known = authenticator.authenticate_client(&bearer(&key), ANYWHERE).await.unwrap();
+    fake.answer_calls(false);
+    let strangers: Vec<_> = (0..512).map(|_| Fake::new().key("scim")).collect();
+    let flood = join_all(strangers.iter().map(|key| {
+        let authenticator = authenticator.clone();
+        async move { authenticator.authenticate_client(&bearer(key), ANYWHERE).await.is_err() }
+    }));
+    let renewal = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let bearer = bearer(&key);
+        let renewal = authenticator.renew(&bearer, &known);
+        let (renewed, ()) = tokio::join!(renewal, async {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            fake.answer_calls(true);
+        });
+        renewed.unwrap();
+    };
+    let (refused, ()) = tokio::join!(flood, renewal);
+    assert!(refused.into_iter().all(|refused| refused));
 }

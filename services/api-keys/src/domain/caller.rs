@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use audit::{Content, Link};
-use authn::{Principal, Scope, Scopes, TenantError};
+use authn::{Grant, Principal, Scope, Scopes, TenantError};
 use ids::{ApiKeyId, TenantId};
 
 use super::{Error, Timestamp};
@@ -38,6 +38,30 @@ impl Caller {
         })?;
         let (actor, is_operator, scopes) = (principal.actor(), principal.is_operator(), principal.scopes);
         Ok(Self { tenant, actor, address, is_operator, scopes, action })
+    }
+
+    /// An OAuth client that signs in, at `address`.
+    pub(crate) fn client(grant: &Grant, address: Option<IpAddr>) -> Self {
+        Self {
+            tenant: grant.tenant,
+            actor: grant.credential.to_string(),
+            address,
+            is_operator: false,
+            scopes: grant.scopes,
+            action: "rollcall.api_keys.v1.CredentialService/IssueAccessToken",
+        }
+    }
+
+    /// The service itself, without anybody's asking.
+    pub(crate) fn itself(action: &'static str) -> Self {
+        Self {
+            tenant: TenantId::OPERATOR,
+            actor: "api-keys".to_owned(),
+            address: None,
+            is_operator: false,
+            scopes: Scopes::default(),
+            action,
+        }
     }
 
     /// The installation itself, which brings the operator credential `key`.

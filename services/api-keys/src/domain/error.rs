@@ -15,6 +15,8 @@ pub(crate) enum Error {
     ScopeDenied(Scope),
     #[error("the key has ended: make a new one")]
     Ended,
+    #[error("the tenant has 100 trusts: revoke one that is not needed")]
+    TooManyTrusts,
     #[error("the trust is revoked: make another")]
     TrustRevoked,
     #[error("the credential is not valid")]

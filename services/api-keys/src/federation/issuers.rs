@@ -9,12 +9,14 @@ use std::{
 
 use jsonwebtoken::{Algorithm, DecodingKey};
 use moka::{future::Cache, policy::EvictionPolicy};
-use tokio::sync::OwnedMutexGuard;
+use tokio::sync::{OwnedMutexGuard, Semaphore};
 
 use super::{Error, Fault, jwks::KeySet};
 
 /// How many issuers' keys are remembered; beyond it those of the issuer that was asked for longest ago are forgotten.
 const ISSUERS_MAX: u64 = 1000;
+/// How many issuers are asked at once: each may be slow, and looking its name up takes a thread.
+const FETCHES_MAX: usize = 16;
 /// How long a set of keys is used.
 pub(super) const LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 /// From this age on it is fetched again while it is used.
@@ -26,6 +28,7 @@ pub(super) const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 
 pub(super) struct Issuers {
     client: outbound::Client,
+    places: Arc<Semaphore>,
     issuers: Cache<String, Arc<Issuer>>,
 }
 
@@ -63,7 +66,7 @@ impl Issuers {
     pub(super) fn new(client: outbound::Client) -> Self {
         // The least recently used goes, and not the newcomer: one that is not kept would be fetched for each assertion.
         let issuers = Cache::builder().max_capacity(ISSUERS_MAX).eviction_policy(EvictionPolicy::lru()).build();
-        Self { client, issuers }
+        Self { client, places: Arc::new(Semaphore::new(FETCHES_MAX)), issuers }
     }
 
     /// The key of `issuer` with an id and for an algorithm, for a caller that comes at `at`.
@@ -81,7 +84,8 @@ impl Issuers {
         }
         issuer.begin(at)?;
         // A task of its own: a caller that goes away must not leave those behind it to begin anew.
-        let fetched = tokio::spawn(fetch(self.client.clone(), Arc::clone(&issuer), at, turn)).await;
+        let fetched =
+            tokio::spawn(fetch((self.client.clone(), Arc::clone(&self.places)), Arc::clone(&issuer), at, turn)).await;
         fetched.map_err(|_| Error::Unavailable)?;
         issuer.known(wanted, at).ok_or_else(|| issuer.lock().without_key())
     }
@@ -92,14 +96,21 @@ impl Issuers {
             return;
         }
         if let Ok(turn) = Arc::clone(&issuer.turn).try_lock_owned() {
-            tokio::spawn(fetch(self.client.clone(), Arc::clone(issuer), at, turn));
+            tokio::spawn(fetch((self.client.clone(), Arc::clone(&self.places)), Arc::clone(issuer), at, turn));
         }
     }
 }
 
 /// Fetches an issuer's keys for a caller that came at `at`. Keys that are there stay when it fails.
-async fn fetch(client: outbound::Client, issuer: Arc<Issuer>, at: Instant, turn: OwnedMutexGuard<()>) {
+async fn fetch(
+    (client, places): (outbound::Client, Arc<Semaphore>),
+    issuer: Arc<Issuer>,
+    at: Instant,
+    turn: OwnedMutexGuard<()>,
+) {
     let begun = Instant::now();
+    // The semaphore is never closed.
+    let _place = places.acquire_owned().await;
     let fetched = KeySet::fetch(&client, &issuer.url).await;
     let ended = at + begun.elapsed();
     {
@@ -137,7 +148,8 @@ impl Issuer {
         match state.current(at).map(|fetched| fetched.at) {
             // Fetched since it came, and still there is no such key.
             Some(fetched_at) if fetched_at >= at => Err(Error::Refused(Fault::Key)),
-            Some(_) if is_within(state.sought_at, REFETCH_INTERVAL, at) => Err(state.without_key()),
+            // Whoever sent a senseless key id a moment ago must not make a good one wrong: it cannot be checked now.
+            Some(_) if is_within(state.sought_at, REFETCH_INTERVAL, at) => Err(Error::Unavailable),
             Some(_) => {
                 state.sought_at = Some(at);
                 Ok(())

@@ -284,7 +284,8 @@ async fn a_provider_that_changes_its_keys_is_asked_again_at_most_every_five_minu
     provider.play(|playing| playing.keys.push(third.jwk("3")));
     for _ in 0..10 {
         let early = passed + REFETCH_INTERVAL - SECOND;
-        assert_eq!(provider.verify_after(early, &by(&third, "3")).await, Err(Error::Refused(Fault::Key)));
+        // Somebody else may have sent a senseless key id: a good one is not called wrong because of that.
+        assert_eq!(provider.verify_after(early, &by(&third, "3")).await, Err(Error::Unavailable));
     }
     assert_eq!(provider.calls().0, 2);
     assert_eq!(provider.verify_after(passed + REFETCH_INTERVAL, &by(&third, "3")).await, Ok(()));

@@ -94,14 +94,16 @@ impl ApiKeyService for ApiKeyRpc {
         let overlap = overlap.map(|overlap| convert::from_duration(overlap, "overlap")).transpose()?;
         let ends = expire_time.map(|time| convert::from_timestamp(time, "expire_time")).transpose()?;
         let rotation = Rotation::new(overlap, ends, now)?;
-        // Read before the argon2 run, which is not for keys that are not there, and again under a lock.
-        let old = self.0.0.store.get(&caller, convert::api_key_id(&api_key_id)?).await?.ok_or(Error::NotFound)?;
-        let (about, previous_ends) = rotation.of(&old, now);
+        let previous = convert::api_key_id(&api_key_id)?;
+        // A key that is not there is worth no argon2 run; what it says is read under its lock.
+        if self.0.0.store.credential(previous).await?.is_none_or(|key| key.grant.tenant != caller.tenant) {
+            self.0.0.store.get(&caller, previous).await?;
+            return Err(Error::NotFound.into());
+        }
         let kind = if caller.tenant == TenantId::OPERATOR { Kind::Operator } else { Kind::Tenant };
         let (text, hash) = self.mint(kind).await?;
-        let key = ApiKey::new(text.id(), caller.tenant, about, caller.actor.clone(), now);
-        let successor = Successor { key: key.clone(), hash, previous: old.id, previous_ends };
-        let previous = self.0.0.store.rotate(&caller, successor).await?.ok_or(Error::NotFound)?;
+        let successor = Successor { id: text.id(), hash, previous, rotation };
+        let (key, previous) = self.0.0.store.rotate(&caller, successor).await?.ok_or(Error::NotFound)?;
         self.0.0.heads.moved();
         let now = Timestamp::now();
         Ok(Response::new(RotateApiKeyResponse {

@@ -57,9 +57,9 @@ impl CredentialService for CredentialRpc {
             Some(ProtoProof::ClientAssertion(text)) => Proof::Assertion(text.into()),
             None => return Err(Error::invalid("proof", "a client proves itself by a secret or an assertion").into()),
         };
-        let issued = self.0.0.exchange.issue_access_token(&client_id, proof, address).await?;
+        let (tenant, issued) = self.0.0.exchange.issue_access_token(&client_id, proof, address).await?;
         let (access_token, expire_time) = convert::issued(&issued);
-        Ok(Response::new(IssueAccessTokenResponse { access_token, expire_time }))
+        Ok(Response::new(IssueAccessTokenResponse { access_token, expire_time, tenant_id: tenant.to_string() }))
     }
 
     async fn record_uses(&self, request: Request<RecordUsesRequest>) -> Result<Response<RecordUsesResponse>, Status> {

@@ -23,7 +23,8 @@ impl SigningKeyService for SigningKeyRpc {
         request: Request<ListSigningKeysRequest>,
     ) -> Result<Response<ListSigningKeysResponse>, Status> {
         let action = "rollcall.api_keys.v1.SigningKeyService/ListSigningKeys";
-        caller(&request, &request.get_ref().tenant_id, action)?;
+        let caller = caller(&request, &request.get_ref().tenant_id, action)?;
+        self.0.0.store.note(&caller).await?;
         let signing_keys = convert::signing_keys(self.0.0.store.signing_keys().await?);
         Ok(Response::new(ListSigningKeysResponse { signing_keys }))
     }

@@ -19,9 +19,12 @@ use super::{
     revocations, unavailable, unwritten,
 };
 use crate::domain::{
-    About, ApiKey, Asked, Caller, Credential, Error, Field, LastUse, RevocationSubject, State, Timestamp, WARNING,
-    given,
+    About, ApiKey, Asked, Caller, Credential, Error, Field, LastUse, RevocationSubject, Rotation, State, Timestamp,
+    WARNING, given,
 };
+
+/// How many uses are noted in one transaction.
+const USES_PER_TRANSACTION: usize = 100;
 
 type Insert = (Caller, ApiKey, String);
 type Update = (Caller, ApiKeyId, Change);
@@ -41,10 +44,10 @@ pub(crate) struct Change {
 /// A key that takes another's place.
 #[derive(Clone, Debug)]
 pub(crate) struct Successor {
-    pub(crate) key: ApiKey,
+    pub(crate) id: ApiKeyId,
     pub(crate) hash: String,
     pub(crate) previous: ApiKeyId,
-    pub(crate) previous_ends: Timestamp,
+    pub(crate) rotation: Rotation,
 }
 
 /// The latest use of a key that a verifier tells of.
@@ -86,8 +89,12 @@ impl Store {
         self.write((caller.clone(), id, change), update).await.map_err(unwritten)?
     }
 
-    /// Stores a successor, whose predecessor is in `caller`'s tenant and can still be used, and answers the predecessor.
-    pub(crate) async fn rotate(&self, caller: &Caller, successor: Successor) -> Result<Option<ApiKey>, Error> {
+    /// Stores a successor, whose predecessor is in `caller`'s tenant and can still be used, and answers it and the predecessor.
+    pub(crate) async fn rotate(
+        &self,
+        caller: &Caller,
+        successor: Successor,
+    ) -> Result<Option<(ApiKey, ApiKey)>, Error> {
         self.write((caller.clone(), successor), rotate).await.map_err(unwritten)?
     }
 
@@ -101,15 +108,21 @@ impl Store {
         self.write((id, old, new), rehash).await.map_err(unwritten)
     }
 
-    /// Notes when keys were used last.
-    pub(crate) async fn record_uses(&self, uses: Vec<Used>) -> Result<(), Error> {
-        self.write(uses, record_uses).await.map_err(unwritten)
+    /// Notes when keys were used last. Rows are locked in the order of their ids, and few at a time: whoever changes a key waits for no more.
+    pub(crate) async fn record_uses(&self, mut uses: Vec<Used>) -> Result<(), Error> {
+        uses.sort_unstable_by_key(|used| used.key);
+        for uses in uses.chunks(USES_PER_TRANSACTION) {
+            self.write(uses.to_vec(), record_uses).await.map_err(unwritten)?;
+        }
+        Ok(())
     }
 
     /// At most `size` keys of all tenants that can be used and end soon, those that end first before others.
     pub(crate) async fn expiring(&self, now: Timestamp, size: u64) -> Result<Vec<ApiKey>, Error> {
         let rows = api_key::Entity::find()
             .filter(api_key::Column::RevokedAtUs.is_null())
+            // The end of one that was rotated is wanted.
+            .filter(api_key::Column::ReplacedBy.is_null())
             .filter(api_key::Column::ExpiresAtUs.gt(now.0))
             .filter(api_key::Column::ExpiresAtUs.lte(now.after(WARNING).0))
             .order_by_asc(api_key::Column::ExpiresAtUs)
@@ -173,7 +186,15 @@ fn update<'a>(tx: &'a DatabaseTransaction, (caller, id, change): &'a Update) -> 
             refused => return Ok(refused),
         };
         let now = Timestamp::now();
-        let about = key.about.changed(change.asked.clone(), &change.fields, now).map_err(database::Error::Refused)?;
+        let about = match key.about.changed(change.asked.clone(), &change.fields, now) {
+            Ok(about) => about,
+            Err(error) => {
+                if caller.is_operator {
+                    audit::append(tx, caller, Note::of(id, Content::detail("refused"))).await?;
+                }
+                return Ok(Err(error));
+            }
+        };
         // A life that is made longer gives anew all that the key may do.
         refuse_unless_given(about.scopes, caller)?;
         let version = if about.grants_other_than(&key.about) { key.version + 1 } else { key.version };
@@ -191,27 +212,34 @@ fn update<'a>(tx: &'a DatabaseTransaction, (caller, id, change): &'a Update) -> 
     })
 }
 
-fn rotate<'a>(tx: &'a DatabaseTransaction, (caller, successor): &'a Rotate) -> Running<'a, Found> {
+fn rotate<'a>(
+    tx: &'a DatabaseTransaction,
+    (caller, successor): &'a Rotate,
+) -> Running<'a, Result<Option<(ApiKey, ApiKey)>, Error>> {
     Box::pin(async move {
         let previous = match locked(tx, caller, successor.previous).await? {
             Ok(Some(previous)) => previous,
-            refused => return Ok(refused),
+            refused => return Ok(refused.map(|_| None)),
         };
         refuse_unless_given(previous.about.scopes, caller)?;
-        api_key::Entity::insert(row(&successor.key, &successor.hash)).exec_without_returning(tx).await?;
-        let ending = About { expires_at: Some(successor.previous_ends), ..previous.about.clone() };
+        // What the new key is follows from the old one as it is now: a narrowing that came meanwhile counts for both.
+        let now = Timestamp::now();
+        let (about, previous_ends) = successor.rotation.of(&previous, now);
+        let key = ApiKey::new(successor.id, caller.tenant, about, caller.actor.clone(), now);
+        api_key::Entity::insert(row(&key, &successor.hash)).exec_without_returning(tx).await?;
+        let ending = About { expires_at: Some(previous_ends), ..previous.about.clone() };
         let version = previous.version + i64::from(ending.grants_other_than(&previous.about));
-        let rotated = ApiKey { about: ending, version, replaced_by: Some(successor.key.id), ..previous.clone() };
+        let rotated = ApiKey { about: ending, version, replaced_by: Some(key.id), ..previous.clone() };
         api_key::Entity::update(values(&rotated)).exec_without_returning(tx).await?;
         let content = Content::change(described(&previous.about), described(&rotated.about));
-        let content = Content { detail: format!("replaced by {}", successor.key.id), ..content };
+        let content = Content { detail: format!("replaced by {}", key.id), ..content };
         audit::append(tx, caller, Note::of(previous.id, content)).await?;
         if version != previous.version {
             // Tokens of the old key that would live beyond its new end.
             let subject = RevocationSubject::Credential(CredentialId::ApiKey(previous.id), Some(version));
             revocations::append(tx, &subject).await?;
         }
-        Ok(Ok(Some(rotated)))
+        Ok(Ok(Some((key, rotated))))
     })
 }
 

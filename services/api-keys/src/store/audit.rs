@@ -50,7 +50,7 @@ impl Store {
         size: u64,
     ) -> Result<(Vec<AuditEntry>, AuditChain, AuditCursor), Error> {
         if caller.is_operator {
-            self.write(caller.clone(), note_reading).await.map_err(unwritten)?;
+            self.note(caller).await?;
         }
         let chain = self.audit_chain(caller.tenant.uuid()).await.map_err(|error| unavailable(&error))?;
         if caller.is_operator {
@@ -66,6 +66,11 @@ impl Store {
             .await
             .map_err(|error| unavailable(&error))?;
         Ok((rows.into_iter().map(AuditEntry::from).collect(), chain, cursor))
+    }
+
+    /// Notes what `caller` does, where the act itself changes nothing here.
+    pub(crate) async fn note(&self, caller: &Caller) -> Result<(), Error> {
+        self.write(caller.clone(), note_reading).await.map_err(unwritten)
     }
 
     async fn audit_chain(&self, tenant: Uuid) -> Result<AuditChain, DbErr> {

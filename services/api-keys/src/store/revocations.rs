@@ -10,9 +10,9 @@ use sea_orm::{
 };
 
 use super::{
-    Outcome, Store,
+    Outcome, Running, Store,
     entity::{revocation, revocation_head},
-    unavailable,
+    unavailable, unwritten,
 };
 use crate::domain::{Error, Revocation, RevocationSubject, Timestamp};
 
@@ -37,6 +37,11 @@ impl Store {
         })
     }
 
+    /// Takes away entries that can match no living token any more.
+    pub(crate) async fn purge_revocations(&self, now: Timestamp) -> Result<(), Error> {
+        self.write(now, purge).await.map_err(unwritten)
+    }
+
     /// At most `size` entries after one position and up to another, in order. Those that can match no living token any
     /// more are left out.
     pub(crate) async fn revocations(&self, (after, until): (i64, i64), size: u64) -> Result<Vec<Revocation>, Error> {
@@ -53,11 +58,16 @@ impl Store {
     }
 }
 
+fn purge<'a>(tx: &'a DatabaseTransaction, now: &'a Timestamp) -> Running<'a, ()> {
+    Box::pin(async move {
+        revocation::Entity::delete_many().filter(revocation::Column::ExpiresAtUs.lte(now.0)).exec(tx).await?;
+        Ok(())
+    })
+}
+
 /// Appends an entry. It takes its position from the head's row, which stays locked until the commit: so positions are
 /// in the order of commits, and this comes last in a transaction.
 pub(super) async fn append(tx: &DatabaseTransaction, subject: &RevocationSubject) -> Outcome<()> {
-    let now = Timestamp::now();
-    revocation::Entity::delete_many().filter(revocation::Column::ExpiresAtUs.lte(now.0)).exec(tx).await?;
     let mut take = Query::update();
     take.table(revocation_head::Entity)
         .value(revocation_head::Column::Position, Expr::col(revocation_head::Column::Position).add(1))

@@ -42,6 +42,11 @@ impl Store {
         self.write(key, insert).await.map_err(unwritten)
     }
 
+    /// Stores a key that takes another's place because of its age, unless there is one of its generation.
+    pub(crate) async fn rotate_by_age(&self, caller: &Caller, key: SigningKey) -> Result<(), Error> {
+        self.write((caller.clone(), key), rotate_by_age).await.map_err(unwritten)
+    }
+
     /// Stores keys to sign with. With `withdraw` all earlier ones end now, and what they have signed.
     pub(crate) async fn rotate_signing_keys(
         &self,
@@ -60,6 +65,15 @@ impl Store {
 
 fn insert<'a>(tx: &'a DatabaseTransaction, key: &'a SigningKey) -> Running<'a, ()> {
     Box::pin(async move { append(tx, key, key.generation).await.map(drop) })
+}
+
+fn rotate_by_age<'a>(tx: &'a DatabaseTransaction, (caller, key): &'a (Caller, SigningKey)) -> Running<'a, ()> {
+    Box::pin(async move {
+        if append(tx, key, key.generation).await? > 0 {
+            audit::append(tx, caller, Note::of(&key.kid, Content::detail("rotated by age"))).await?;
+        }
+        Ok(())
+    })
 }
 
 fn rotate<'a>(tx: &'a DatabaseTransaction, (caller, keys, withdraw): &'a Rotate) -> Running<'a, ()> {

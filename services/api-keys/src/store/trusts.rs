@@ -4,8 +4,8 @@ use ::audit::{Content, Values};
 use authn::CredentialId;
 use ids::{TenantId, TrustId};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QueryOrder,
-    QuerySelect, sea_query::Expr,
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, PaginatorTrait,
+    QueryFilter, QueryOrder, QuerySelect, sea_query::Expr,
 };
 
 use super::{
@@ -14,7 +14,13 @@ use super::{
     entity::trust,
     revocations, unavailable, unwritten,
 };
-use crate::domain::{Caller, ClaimText, Error, Issuer, RevocationSubject, Terms, Timestamp, Trust, TrustChange};
+use crate::domain::{
+    Caller, ClaimText, Error, Issuer, RevocationSubject, Terms, Timestamp, Trust, TrustChange, WARNING,
+};
+
+/// How many trusts a tenant may have that are not revoked, give or take those that are made at the same moment: each may make this service call its
+/// issuer.
+pub(crate) const TRUSTS_MAX: u64 = 100;
 
 type Insert = (Caller, Trust);
 type Find = (Caller, TrustId);
@@ -24,7 +30,7 @@ type Update = (Caller, TrustId, TrustChange);
 impl Store {
     /// Stores a new trust of `caller`'s tenant.
     pub(crate) async fn create_trust(&self, caller: &Caller, trust: Trust) -> Result<(), Error> {
-        self.write((caller.clone(), trust), create).await.map_err(unwritten)
+        self.write((caller.clone(), trust), create).await.map_err(unwritten)?
     }
 
     /// A trust of `caller`'s tenant.
@@ -62,6 +68,20 @@ impl Store {
         Ok(found)
     }
 
+    /// At most `size` trusts of all tenants that are in force and end soon, those that end first before others.
+    pub(crate) async fn expiring_trusts(&self, now: Timestamp, size: u64) -> Result<Vec<Trust>, Error> {
+        let rows = trust::Entity::find()
+            .filter(trust::Column::RevokedAtUs.is_null())
+            .filter(trust::Column::ExpiresAtUs.gt(now.0))
+            .filter(trust::Column::ExpiresAtUs.lte(now.after(WARNING).0))
+            .order_by_asc(trust::Column::ExpiresAtUs)
+            .limit(size)
+            .all(self.database.read())
+            .await
+            .map_err(|error| unavailable(&error))?;
+        rows.into_iter().map(|row| Trust::try_from(row).map_err(|error| unavailable(&error))).collect()
+    }
+
     /// Revokes a trust of `caller`'s tenant, if there is one and it is not revoked already, and answers it.
     pub(crate) async fn revoke_trust(&self, caller: &Caller, id: TrustId) -> Result<Option<Trust>, Error> {
         self.write((caller.clone(), id), revoke).await.map_err(unwritten)
@@ -75,11 +95,20 @@ impl Store {
     }
 }
 
-fn create<'a>(tx: &'a DatabaseTransaction, (caller, trust): &'a Insert) -> Running<'a, ()> {
+fn create<'a>(tx: &'a DatabaseTransaction, (caller, trust): &'a Insert) -> Running<'a, Result<(), Error>> {
     Box::pin(async move {
+        let live = trust::Entity::find()
+            .filter(trust::Column::TenantId.eq(caller.tenant.uuid()))
+            .filter(trust::Column::RevokedAtUs.is_null())
+            .count(tx)
+            .await?;
+        if live >= TRUSTS_MAX {
+            note_unchanged(tx, caller, trust.id, "refused: there are too many").await?;
+            return Ok(Err(Error::TooManyTrusts));
+        }
         trust::Entity::insert(row(trust)).exec_without_returning(tx).await?;
         audit::append(tx, caller, Note::of(trust.id, Content::default().after(described(trust)))).await?;
-        Ok(())
+        Ok(Ok(()))
     })
 }
 

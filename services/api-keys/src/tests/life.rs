@@ -16,7 +16,8 @@ use tonic::{Code, Status};
 
 use crate::{
     ApiKeys, Config, HashWork,
-    domain::Timestamp,
+    domain::{Caller, Rotation, Timestamp},
+    store::Successor,
     testing::{ANYWHERE, Replica, World, by, until},
 };
 
@@ -323,4 +324,65 @@ async fn keys_that_end_soon_are_found_in_all_tenants(#[values(Engine::Sqlite, En
     assert_eq!(found.iter().map(|key| key.id).collect::<Vec<_>>(), expected, "those that end first come first");
     assert_eq!(replica.api_keys.0.store.expiring(now, 1).await.unwrap().len(), 1);
     assert_eq!(get(&replica, found[0].tenant, found[0].id).await.state(), ApiKeyState::Active);
+}
+
+#[rstest]
+#[tokio::test]
+async fn r06_a_successor_is_what_its_key_is_when_it_takes_its_place(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let Some(world) = World::new(engine).await else { return };
+    let replica = world.replica().await;
+    let tenant = TenantId::generate();
+    let key = replica.create(tenant, &["admin", "scim"]).await;
+    let now = Timestamp::now();
+    // Asked for before the key was narrowed, and done afterwards.
+    let rotation = Rotation::new(None, None, now).unwrap();
+    let end = ProtoTimestamp { seconds: now.second() + 3600, nanos: 0 };
+    let narrowed = ApiKey {
+        id: key.id().to_string(),
+        scopes: vec!["scim".into()],
+        allowed_networks: vec!["192.0.2.0/24".into()],
+        expire_time: Some(end),
+        ..ApiKey::default()
+    };
+    replica.update(tenant, narrowed, &["scopes", "allowed_networks", "expire_time"]).await.unwrap();
+    let successor = Successor { id: ApiKeyId::generate(), hash: "$argon2id$".into(), previous: key.id(), rotation };
+    let caller = Caller { tenant, ..Caller::installation(replica.operator.id()) };
+    let (new, previous) = replica.api_keys.0.store.rotate(&caller, successor).await.unwrap().unwrap();
+    assert_eq!((new.about.scopes.to_string(), new.about.networks.to_string()), ("scim".into(), "192.0.2.0/24".into()));
+    assert_eq!(previous.about.expires_at.unwrap().second(), end.seconds, "its end is not put off");
+}
+
+#[rstest]
+#[tokio::test]
+async fn many_uses_told_at_once_by_several_verifiers_are_all_stored(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let Some(world) = World::new(engine).await else { return };
+    let replica = world.replica().await;
+    let tenant = TenantId::generate();
+    let mut keys = Vec::new();
+    for _ in 0..8 {
+        keys.push(replica.create(tenant, &[]).await.id());
+    }
+    let told = |rotated: usize| {
+        let mut uses: Vec<Use> = (0..400)
+            .map(|at| Use {
+                credential: Some(Credential::ApiKeyId(keys[(at + rotated) % keys.len()].to_string())),
+                time: Some(ProtoTimestamp { seconds: 1_700_000_000, nanos: 0 }),
+                address: String::new(),
+            })
+            .collect();
+        uses.rotate_left(rotated);
+        RecordUsesRequest { uses }
+    };
+    let all = (0..6).map(|verifier| {
+        let (mut credentials, request) = (replica.credentials(), told(verifier));
+        async move { credentials.record_uses(request).await.unwrap() }
+    });
+    futures::future::join_all(all).await;
+    for id in keys {
+        assert_eq!(seconds(get(&replica, tenant, id).await.last_use_time), 1_700_000_000);
+    }
 }

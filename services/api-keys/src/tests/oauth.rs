@@ -4,8 +4,8 @@ use authn::{Error as AuthnError, KeyText, Scope, Source, key::Kind};
 use database::testing::Engine;
 use ids::{ApiKeyId, TenantId};
 use proto::api_keys::v1::{
-    ApiKey, IssueAccessTokenRequest, RevokeApiKeyRequest, RotateSigningKeysRequest, issue_access_token_request::Proof,
-    signing_key_service_client::SigningKeyServiceClient,
+    ApiKey, ExchangeAccessTokenRequest, IssueAccessTokenRequest, ListKeyAuditEntriesRequest, RevokeApiKeyRequest,
+    RotateSigningKeysRequest, issue_access_token_request::Proof, signing_key_service_client::SigningKeyServiceClient,
 };
 use rstest::rstest;
 use secrecy::{ExposeSecret, SecretString};
@@ -153,7 +153,8 @@ async fn r09_a_forged_or_foreign_token_is_none(#[values(Engine::Sqlite, Engine::
     let (token, other) = (issued(&replica, &key).await, issued(&replica, &key).await);
     let (signed, _) = token.expose_secret().rsplit_once('.').unwrap();
     let (_, signature) = other.expose_secret().rsplit_once('.').unwrap();
-    let elsewhere = World::new(engine).await.unwrap().replica().await;
+    let other_world = World::new(engine).await.unwrap();
+    let elsewhere = other_world.replica().await;
     let stranger = elsewhere.create(TenantId::generate(), &["scim"]).await;
     let foreign = issued(&elsewhere, &stranger).await;
     for text in [format!("{signed}.{signature}"), foreign.expose_secret().to_owned(), format!("{signed}.")] {
@@ -182,4 +183,65 @@ async fn withdrawn_signing_keys_end_access_tokens_and_rotated_ones_do_not(
     rotate(true).await;
     until(async || replica.authenticator.authenticate_client(&token, ANYWHERE).await.is_err()).await;
     replica.authenticator.authenticate_client(&issued(&replica, &key).await, ANYWHERE).await.unwrap();
+}
+
+#[rstest]
+#[tokio::test]
+async fn r09_an_access_token_ends_with_its_key_that_was_given_an_end_since(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let Some(world) = World::new(engine).await else { return };
+    let replica = world.replica().await;
+    let tenant = TenantId::generate();
+    let key = replica.create(tenant, &["scim"]).await;
+    let token = issued(&replica, &key).await;
+    let end = pbjson_types::Timestamp { seconds: Timestamp::now().second() + 3, nanos: 0 };
+    let changed = ApiKey { id: key.id().to_string(), expire_time: Some(end), ..ApiKey::default() };
+    replica.update(tenant, changed, &["expire_time"]).await.unwrap();
+    let message = ExchangeAccessTokenRequest { access_token: token.expose_secret().to_owned() };
+    let exchanged = replica.credentials().exchange_access_token(message).await.unwrap().into_inner();
+    assert!(exchanged.expire_time.unwrap().seconds <= end.seconds, "no token outlives its key");
+    until(async || replica.authenticator.authenticate_client(&token, ANYWHERE).await.is_err()).await;
+    let late = Timestamp::now().second() - end.seconds;
+    assert!((0..=1).contains(&late), "{late} s after its end");
+}
+
+#[rstest]
+#[tokio::test]
+async fn an_access_token_of_a_new_signing_key_is_good_at_every_replica_at_once(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let Some(world) = World::new(engine).await else { return };
+    let (here, there) = (world.replica().await, world.replica().await);
+    let key = here.create(TenantId::generate(), &["scim"]).await;
+    for withdraw in [false, true] {
+        // The other replica has read the keys of before a moment ago.
+        issued(&there, &key).await;
+        let message = RotateSigningKeysRequest { withdraw, ..RotateSigningKeysRequest::default() };
+        let mut client = SigningKeyServiceClient::new(here.public.clone());
+        client.rotate_signing_keys(by(&here.operator, message)).await.unwrap();
+        for issuer in [&here, &there] {
+            let token = issued(issuer, &key).await;
+            for verifier in [&there, &here] {
+                verifier.authenticator.authenticate_client(&token, ANYWHERE).await.unwrap();
+            }
+        }
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn r24_each_sign_in_of_a_client_stands_in_its_tenants_log(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let Some(world) = World::new(engine).await else { return };
+    let replica = world.replica().await;
+    let tenant = TenantId::generate();
+    let (admin, key) = (replica.create(tenant, &["admin"]).await, replica.create(tenant, &["scim"]).await);
+    issue(&replica, &key.id().to_string(), key.expose(), "192.0.2.1").await.unwrap();
+    let request = by(&admin, ListKeyAuditEntriesRequest::default());
+    let entries = replica.keys().list_key_audit_entries(request).await.unwrap().into_inner().entries;
+    let last = entries.last().unwrap();
+    assert_eq!((last.actor.clone(), last.address.as_str()), (format!("key:{}", key.id()), "192.0.2.1"));
+    assert!(last.action.ends_with("/IssueAccessToken"), "{last:?}");
 }

@@ -19,7 +19,8 @@ async fn service() -> Service {
     let service = Service::new().await;
     let ends = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() + Duration::from_secs(3601);
     let expire_time = Some(Timestamp { seconds: i64::try_from(ends.as_secs()).unwrap(), nanos: 0 });
-    let issued = IssueAccessTokenResponse { access_token: "at".into(), expire_time };
+    let issued =
+        IssueAccessTokenResponse { access_token: "at".into(), expire_time, tenant_id: service.tenant.to_string() };
     *service.credentials.issued.lock().unwrap() = Ok(issued);
     service
 }
