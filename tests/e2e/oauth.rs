@@ -15,6 +15,7 @@ use crate::{
     },
     isolation::{self, rpcs},
     openid_provider::{CLIENT, OTHER_CLIENT, OpenIdProvider, form},
+    service_identity,
 };
 
 const AUDIENCE: &str = "api://rollcall";
@@ -248,6 +249,21 @@ async fn r09_access_tokens_end_with_the_trust_as_it_was(#[values(UpSqlite, Serve
     rollcall.succeed(&["trust", "revoke", trust]);
     dies(rollcall, &token, "the trust was revoked").await;
     assert_refused(&federated.sign_in(&assertion).await, "revoked");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r02_an_access_token_opens_no_rpc_of_a_service_by_itself() {
+    let Some(federated) = Federated::start(ServePostgres).await else { return };
+    let rollcall = &federated.rollcall;
+    let token = federated.access_token().await;
+    assert_eq!(status(rollcall, &token).await, 200);
+    let config = service_identity::client(&rollcall.certificates(), None);
+    for rpc in rpcs() {
+        let of_api_keys = rpc.path.starts_with("/rollcall.api_keys.");
+        let url = if of_api_keys { rollcall.api_keys_url() } else { rollcall.identity_url() };
+        let refused = service_identity::call(&url, &config, &rpc.path, Some(&token)).await.unwrap_err();
+        assert_eq!(refused.code(), Code::Unauthenticated, "{}: {refused:?}", rpc.path);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
