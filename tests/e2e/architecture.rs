@@ -25,10 +25,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("entra-client", &[]),
     ("authn", &["ids", "proto", "telemetry"]),
     ("bootstrap", &["ids", "proto", "telemetry"]),
-    ("api-keys", &["audit", "authn", "bootstrap", "database", "ids", "proto", "telemetry"]),
+    ("api-keys", &["audit", "authn", "bootstrap", "database", "ids", "outbound", "proto", "telemetry"]),
     ("identity", &["audit", "authn", "bootstrap", "case-key", "database", "ids", "proto", "telemetry"]),
-    ("api-keys", &["authn", "bootstrap", "database", "ids", "outbound", "proto", "telemetry"]),
-    ("identity", &["authn", "bootstrap", "case-key", "database", "ids", "proto", "telemetry"]),
     ("scim-facade", &["authn", "bootstrap", "ids", "proto", "scim", "scim-entra", "telemetry"]),
     (
         "rollcall",

@@ -91,6 +91,11 @@ impl Answer {
 impl Rollcall {
     /// Starts Rollcall; none when its database is not to be had here, and the test is then skipped, which it says.
     pub(crate) async fn start(deployment: Deployment) -> Option<Self> {
+        Self::start_with(deployment, &[]).await
+    }
+
+    /// As [`Rollcall::start`], with the arguments that [`Rollcall::run`] takes.
+    pub(crate) async fn start_with(deployment: Deployment, extra: &[&str]) -> Option<Self> {
         let database = match deployment {
             Deployment::UpSqlite => None,
             Deployment::UpPostgres | Deployment::ServePostgres => {
@@ -107,7 +112,7 @@ impl Rollcall {
         if deployment == Deployment::ServePostgres {
             rollcall.prepare_cluster();
         }
-        rollcall.run(&[]).await;
+        rollcall.run(extra).await;
         Some(rollcall)
     }
 
@@ -119,7 +124,7 @@ impl Rollcall {
         Some((rollcall, key))
     }
 
-    /// Starts the processes (again), `extra` arguments of `up` included, and waits until they are ready.
+    /// Starts the processes (again), `extra` arguments of `up` or of `serve api-keys` included, and waits until they are ready.
     pub(crate) async fn run(&mut self, extra: &[&str]) {
         for start in 1..=STARTS_MAX {
             self.processes.clear();
@@ -135,7 +140,7 @@ impl Rollcall {
                     self.addresses.api_keys = self.addresses.identity;
                     vec![self.up(extra)]
                 }
-                Deployment::ServePostgres => self.serve(),
+                Deployment::ServePostgres => self.serve(extra),
             };
             if self.ready().await {
                 return;
@@ -162,7 +167,7 @@ impl Rollcall {
         self.spawn("up", &arguments)
     }
 
-    fn serve(&self) -> Vec<Process> {
+    fn serve(&self, of_api_keys: &[&str]) -> Vec<Process> {
         let url = self.database_url().unwrap();
         let path = |name: &str| self.directory.path().join(name).display().to_string();
         let Addresses { scim, identity, api_keys, identity_internal, api_keys_internal } = self.addresses;
@@ -182,17 +187,16 @@ impl Rollcall {
             all.extend_from_slice(arguments);
             self.spawn(service, &all)
         };
+        let mut api_keys = vec![
+            format!("--database-url={url}"),
+            format!("--grpc-listen=127.0.0.1:{api_keys}"),
+            format!("--internal-listen=127.0.0.1:{api_keys_internal}"),
+            format!("--operator-key-file={}", path("operator.key")),
+            format!("--encryption-key-file={}", path("signing.key")),
+        ];
+        api_keys.extend(of_api_keys.iter().map(|argument| (*argument).to_owned()));
         vec![
-            serve(
-                "api-keys",
-                &[
-                    format!("--database-url={url}"),
-                    format!("--grpc-listen=127.0.0.1:{api_keys}"),
-                    format!("--internal-listen=127.0.0.1:{api_keys_internal}"),
-                    format!("--operator-key-file={}", path("operator.key")),
-                    format!("--encryption-key-file={}", path("signing.key")),
-                ],
-            ),
+            serve("api-keys", &api_keys),
             serve(
                 "identity",
                 &[
@@ -358,6 +362,11 @@ impl Rollcall {
         let answer = request.send().await.unwrap_or_else(|error| panic!("{error:?}\n{}", self.logs()));
         let (status, headers) = (answer.status(), answer.headers().clone());
         Answer { status, headers, text: answer.text().await.unwrap() }
+    }
+
+    /// Where OAuth clients ask for access tokens.
+    pub(crate) fn token_url(&self) -> String {
+        format!("http://127.0.0.1:{}/api/oauth2/token", self.addresses.scim)
     }
 
     pub(crate) fn scim_url(&self) -> String {

@@ -61,8 +61,8 @@ impl Decoder for Raw {
 }
 
 /// A method that the program serves to others.
-struct Rpc {
-    path: String,
+pub(crate) struct Rpc {
+    pub(crate) path: String,
     /// What lets a caller in.
     scopes: &'static [Scope],
     /// Whether the first field of its request names the tenant.
@@ -70,7 +70,7 @@ struct Rpc {
 }
 
 /// Every method of every service, from the descriptors; what is served only within the program is left out.
-fn rpcs() -> Vec<Rpc> {
+pub(crate) fn rpcs() -> Vec<Rpc> {
     let files = FileDescriptorSet::decode(proto::DESCRIPTOR_SET).unwrap().file;
     let messages: Vec<&DescriptorProto> = files.iter().flat_map(|file| &file.message_type).collect();
     let names_tenant = |request: &str| {
@@ -95,7 +95,7 @@ fn rpcs() -> Vec<Rpc> {
     rpcs
 }
 
-async fn call(url: &str, path: &str, bearer: Option<&str>, message: Vec<u8>) -> Result<Bytes, Status> {
+pub(crate) async fn call(url: &str, path: &str, bearer: Option<&str>, message: Vec<u8>) -> Result<Bytes, Status> {
     let channel = proto::Channel::connect(url).unwrap();
     let mut grpc = Grpc::new(channel);
     grpc.ready().await.map_err(|error| Status::unknown(format!("{:?}", error)))?;

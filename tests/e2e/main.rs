@@ -15,6 +15,8 @@ mod filters;
 mod harness;
 mod hostile;
 mod isolation;
+mod oauth;
+mod openid_provider;
 mod paging;
 mod provisioning_state;
 mod proxy;

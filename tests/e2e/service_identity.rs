@@ -38,7 +38,7 @@ const REFUSAL: &str = "this method is not for its caller here";
 const GET_JWKS: &str = "/rollcall.api_keys.v1.CredentialService/GetJwks";
 
 /// A client that believes the authority in `trusted` and presents a certificate as its `name` in `own`, if it has one.
-fn client(trusted: &Path, own: Option<(&Path, &str)>) -> Arc<ClientConfig> {
+pub(crate) fn client(trusted: &Path, own: Option<(&Path, &str)>) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(trusted.join("ca.crt")).unwrap()).unwrap();
     let builder = ClientConfig::builder().with_root_certificates(roots);
@@ -55,7 +55,12 @@ fn client(trusted: &Path, own: Option<(&Path, &str)>) -> Arc<ClientConfig> {
 }
 
 /// The beginning of a method's answer to an empty message.
-async fn call(url: &str, config: &Arc<ClientConfig>, method: &str, bearer: Option<&str>) -> Result<(), Status> {
+pub(crate) async fn call(
+    url: &str,
+    config: &Arc<ClientConfig>,
+    method: &str,
+    bearer: Option<&str>,
+) -> Result<(), Status> {
     let config = config.clone();
     let channel = Channel::connect_tls(url, ClientTls::new(move || config.clone())).unwrap();
     let mut grpc = Grpc::new(channel);

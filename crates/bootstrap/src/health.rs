@@ -33,22 +33,25 @@ where
     Router::new().route("/livez", get(|| async { "alive\n" })).route("/readyz", get(readyz))
 }
 
-/// Adds the health protocol and server reflection (v1). `services` are the full names that reflection lists. The reporter says "not serving"
-/// until [`follow`] finds otherwise.
+/// Adds the health protocol and server reflection: v1, and v1alpha, which is all that Python's client library speaks.
+/// `services` are the full names that reflection lists. The reporter says "not serving" until [`follow`] finds otherwise.
 ///
 /// # Errors
 /// When the descriptor set does not decode, which is a fault of the build.
 pub async fn add_services(routes: &mut RoutesBuilder, services: &[&str]) -> anyhow::Result<HealthReporter> {
     let (reporter, health) = tonic_health::server::health_reporter();
     reporter.set_service_status("", ServingStatus::NotServing).await;
-    let mut reflection = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(proto::DESCRIPTOR_SET)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        .with_service_name("grpc.health.v1.Health");
-    for service in services {
-        reflection = reflection.with_service_name(*service);
-    }
-    routes.add_service(health).add_service(reflection.build_v1().context("the descriptor set does not decode")?);
+    let reflection = || {
+        let builder = tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(proto::DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .with_service_name("grpc.health.v1.Health");
+        services.iter().fold(builder, |builder, service| builder.with_service_name(*service))
+    };
+    let undecodable = "the descriptor set does not decode";
+    let v1 = reflection().build_v1().context(undecodable)?;
+    let v1alpha = reflection().build_v1alpha().context(undecodable)?;
+    routes.add_service(health).add_service(v1).add_service(v1alpha);
     Ok(reporter)
 }
 
@@ -117,6 +120,26 @@ mod tests {
         assert!(names.contains(&"rollcall.identity.v1.UserService"), "{names:?}");
         assert!(names.contains(&"grpc.health.v1.Health"), "{names:?}");
         assert!(!names.contains(&"rollcall.api_keys.v1.CredentialService"), "{names:?}");
+    }
+
+    #[tokio::test]
+    async fn reflection_is_there_for_clients_of_its_earlier_version() {
+        use tonic_reflection::pb::v1alpha::{
+            ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
+            server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
+        };
+        let mut builder = RoutesBuilder::default();
+        add_services(&mut builder, &["rollcall.identity.v1.UserService"]).await.unwrap();
+        let mut client =
+            ServerReflectionClient::new(proto::Channel::in_process(builder.routes(), proto::Peer::default()));
+        let symbol = "rollcall.identity.v1.UserService".to_owned();
+        let find = ServerReflectionRequest {
+            message_request: Some(MessageRequest::FileContainingSymbol(symbol)),
+            ..ServerReflectionRequest::default()
+        };
+        let mut answers = client.server_reflection_info(tokio_stream::once(find)).await.unwrap().into_inner();
+        let answer = answers.message().await.unwrap().unwrap().message_response.unwrap();
+        assert!(matches!(answer, MessageResponse::FileDescriptorResponse(_)), "{answer:?}");
     }
 
     #[tokio::test]

@@ -14,16 +14,16 @@ pub(crate) struct OutboundAccess {
     /// A network that is not public and that may be called all the same, for example 10.0.0.0/8, where a trusted issuer stands in it. May be
     /// given several times, or as a list with commas
     #[arg(
-        long = "outbound-allow",
+        long,
         env = "ROLLCALL_OUTBOUND_ALLOW",
         value_delimiter = ',',
         value_name = "NETWORK",
         value_parser = network
     )]
-    allowed: Vec<IpNet>,
+    outbound_allow: Vec<IpNet>,
     /// A file with certificates (PEM) of authorities that outbound calls trust beside the system's
-    #[arg(long = "outbound-ca-file", env = "ROLLCALL_OUTBOUND_CA_FILE", value_name = "FILE")]
-    ca_file: Option<PathBuf>,
+    #[arg(long, env = "ROLLCALL_OUTBOUND_CA_FILE", value_name = "FILE")]
+    outbound_ca_file: Option<PathBuf>,
 }
 
 /// A text that is no network.
@@ -34,8 +34,8 @@ struct InvalidNetwork;
 impl OutboundAccess {
     /// The same for the client, with the certificates read.
     pub(crate) fn settings(&self) -> anyhow::Result<Settings> {
-        let Some(path) = &self.ca_file else {
-            return Ok(Settings { allowed: self.allowed.clone(), root_certificates_pem: None });
+        let Some(path) = &self.outbound_ca_file else {
+            return Ok(Settings { allowed: self.outbound_allow.clone(), root_certificates_pem: None });
         };
         let unreadable = || format!("--outbound-ca-file: cannot read {}", path.display());
         let mut pem = Vec::new();
@@ -45,7 +45,7 @@ impl OutboundAccess {
         if u64::try_from(pem.len()).unwrap_or(u64::MAX) > CA_FILE_LENGTH_MAX {
             bail!("--outbound-ca-file: {} is too long for certificates", path.display());
         }
-        Ok(Settings { allowed: self.allowed.clone(), root_certificates_pem: Some(pem) })
+        Ok(Settings { allowed: self.outbound_allow.clone(), root_certificates_pem: Some(pem) })
     }
 }
 
@@ -73,7 +73,7 @@ mod tests {
     fn a_file_of_certificates_that_cannot_be_read_names_its_flag() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("ca.pem");
-        let access = OutboundAccess { allowed: Vec::new(), ca_file: Some(path.clone()) };
+        let access = OutboundAccess { outbound_allow: Vec::new(), outbound_ca_file: Some(path.clone()) };
         let refused = access.settings().unwrap_err();
         assert!(refused.to_string().contains("--outbound-ca-file"), "{refused}");
         std::fs::write(&path, "certificates").unwrap();
