@@ -19,5 +19,6 @@ mod paging;
 mod provisioning_state;
 mod proxy;
 mod recorded;
+mod replicas;
 mod service_identity;
 mod user_attributes;
