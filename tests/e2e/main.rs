@@ -20,5 +20,6 @@ mod provisioning_state;
 mod proxy;
 mod recorded;
 mod replicas;
+mod secrets;
 mod service_identity;
 mod user_attributes;
