@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::Read,
-    net::TcpListener,
+    net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
@@ -13,7 +13,7 @@ use database::{
     Database, Location,
     testing::{Engine, TestDatabase},
 };
-use reqwest::{Method, StatusCode, header::HeaderMap};
+use reqwest::{Method, StatusCode, Url, header::HeaderMap};
 use sea_orm::ConnectionTrait;
 use secrecy::ExposeSecret;
 use serde_json::Value;
@@ -25,6 +25,10 @@ const ROLLCALL: &str = env!("CARGO_BIN_EXE_rollcall");
 const READY_WITHIN: Duration = Duration::from_secs(60);
 /// How often a start is tried: another process may take a free port first.
 const STARTS_MAX: u32 = 5;
+/// How long a process may take to end when it is asked to.
+const ENDED_WITHIN: Duration = Duration::from_secs(60);
+/// The password of the database where the server asks for none: a secret as any other, on its way to the processes.
+const DATABASE_PASSWORD: &str = "dbpassw0rd-of-the-tests";
 
 /// A way to deploy Rollcall.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +47,8 @@ pub(crate) struct Rollcall {
     deployment: Deployment,
     directory: TempDir,
     database: Option<TestDatabase>,
+    /// Arguments of every process that serves.
+    common: Vec<String>,
     processes: Vec<Process>,
     addresses: Addresses,
 }
@@ -61,6 +67,47 @@ struct Addresses {
 struct Process {
     child: Child,
     stderr: PathBuf,
+}
+
+impl Process {
+    /// Asks it to end as an orchestrator does. SIGTERM.
+    fn terminate(&self) {
+        let kill = format!("kill -TERM {}", self.child.id());
+        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    }
+
+    /// Waits until it has ended by itself, with success.
+    async fn ended(&mut self) {
+        eventually("the process ends", ENDED_WITHIN, async || self.child.try_wait().unwrap().is_some()).await;
+        let status = self.child.try_wait().unwrap().unwrap();
+        assert!(status.success(), "{status}\n{}", self.log());
+    }
+
+    fn log(&self) -> String {
+        String::from_utf8_lossy(&fs::read(&self.stderr).unwrap()).into_owned()
+    }
+}
+
+/// One more process of a service, beside those that a deployment has by itself.
+pub(crate) struct Replica {
+    process: Process,
+    /// What it serves everyone.
+    pub(crate) public: SocketAddr,
+    /// What it serves services; the façade serves none.
+    pub(crate) internal: Option<SocketAddr>,
+}
+
+impl Replica {
+    /// Where it serves services.
+    pub(crate) fn internal_url(&self) -> String {
+        format!("https://{}", self.internal.unwrap())
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub(crate) async fn terminate(mut self) {
+        self.process.terminate();
+        self.process.ended().await;
+    }
 }
 
 impl Drop for Process {
@@ -96,6 +143,11 @@ impl Rollcall {
 
     /// As [`Rollcall::start`], with the arguments that [`Rollcall::run`] takes.
     pub(crate) async fn start_with(deployment: Deployment, extra: &[&str]) -> Option<Self> {
+        Self::start_each_with(deployment, &[], extra).await
+    }
+
+    /// As [`Rollcall::start_with`], with arguments for every process of it besides.
+    pub(crate) async fn start_each_with(deployment: Deployment, common: &[&str], extra: &[&str]) -> Option<Self> {
         let database = match deployment {
             Deployment::UpSqlite => None,
             Deployment::UpPostgres | Deployment::ServePostgres => {
@@ -106,6 +158,7 @@ impl Rollcall {
             deployment,
             directory: TempDir::new().unwrap(),
             database,
+            common: common.iter().map(|argument| (*argument).to_owned()).collect(),
             processes: Vec::new(),
             addresses: Addresses::default(),
         };
@@ -155,6 +208,16 @@ impl Rollcall {
         self.processes.clear();
     }
 
+    /// Asks the processes to end, and waits until they have. What they printed stays.
+    pub(crate) async fn terminate(&mut self) {
+        for process in &self.processes {
+            process.terminate();
+        }
+        for process in &mut self.processes {
+            process.ended().await;
+        }
+    }
+
     fn up(&self, extra: &[&str]) -> Process {
         let mut arguments = vec![
             "up".to_owned(),
@@ -162,65 +225,100 @@ impl Rollcall {
             format!("--listen=127.0.0.1:{}", self.addresses.scim),
             format!("--grpc-listen=127.0.0.1:{}", self.addresses.identity),
         ];
-        arguments.extend(self.database_url().map(|url| format!("--database-url={url}")));
+        arguments.extend_from_slice(&self.common);
         arguments.extend(extra.iter().map(|argument| (*argument).to_owned()));
-        self.spawn("up", &arguments)
+        self.spawn("up", &arguments, self.database_url())
     }
 
     fn serve(&self, of_api_keys: &[&str]) -> Vec<Process> {
-        let url = self.database_url().unwrap();
-        let path = |name: &str| self.directory.path().join(name).display().to_string();
         let Addresses { scim, identity, api_keys, identity_internal, api_keys_internal } = self.addresses;
-        let serve = |service: &str, arguments: &[String]| {
-            let certificate = |name: &str| self.certificates().join(name).display().to_string();
-            let mut all = vec![
-                "serve".to_owned(),
-                service.to_owned(),
-                format!("--internal-tls-cert-file={}", certificate(&format!("{service}.crt"))),
-                format!("--internal-tls-key-file={}", certificate(&format!("{service}.key"))),
-                format!("--internal-tls-ca-file={}", certificate("ca.crt")),
-            ];
-            if service != "scim" {
-                all.push(format!("--tls-cert-file={}", certificate(&format!("{service}.crt"))));
-                all.push(format!("--tls-key-file={}", certificate(&format!("{service}.key"))));
-            }
-            all.extend_from_slice(arguments);
-            self.spawn(service, &all)
-        };
-        let mut api_keys = vec![
-            format!("--database-url={url}"),
-            format!("--grpc-listen=127.0.0.1:{api_keys}"),
-            format!("--internal-listen=127.0.0.1:{api_keys_internal}"),
+        let (to_identity, to_api_keys) = (self.identity_internal_url(), self.api_keys_internal_url());
+        vec![
+            self.serve_api_keys("api-keys", (api_keys, api_keys_internal), of_api_keys),
+            self.serve_identity("identity", identity, identity_internal, &to_api_keys),
+            self.serve_scim("scim", scim, &to_identity, &to_api_keys),
+        ]
+    }
+
+    fn serve_api_keys(&self, name: &str, (grpc, internal): (u16, u16), extra: &[&str]) -> Process {
+        let path = |name: &str| self.directory.path().join(name).display().to_string();
+        let mut arguments = vec![
+            format!("--grpc-listen=127.0.0.1:{grpc}"),
+            format!("--internal-listen=127.0.0.1:{internal}"),
             format!("--operator-key-file={}", path("operator.key")),
             format!("--encryption-key-file={}", path("signing.key")),
         ];
-        api_keys.extend(of_api_keys.iter().map(|argument| (*argument).to_owned()));
-        vec![
-            serve("api-keys", &api_keys),
-            serve(
-                "identity",
-                &[
-                    format!("--database-url={url}"),
-                    format!("--grpc-listen=127.0.0.1:{identity}"),
-                    format!("--internal-listen=127.0.0.1:{identity_internal}"),
-                    format!("--api-keys-internal-url=https://127.0.0.1:{api_keys_internal}"),
-                ],
-            ),
-            serve(
-                "scim",
-                &[
-                    format!("--listen=127.0.0.1:{scim}"),
-                    format!("--identity-internal-url=https://127.0.0.1:{identity_internal}"),
-                    format!("--api-keys-internal-url=https://127.0.0.1:{api_keys_internal}"),
-                ],
-            ),
-        ]
+        arguments.extend(extra.iter().map(|argument| (*argument).to_owned()));
+        self.serve_one(name, "api-keys", &arguments)
+    }
+
+    fn serve_identity(&self, name: &str, grpc: u16, internal: u16, api_keys_internal_url: &str) -> Process {
+        let arguments = [
+            format!("--grpc-listen=127.0.0.1:{grpc}"),
+            format!("--internal-listen=127.0.0.1:{internal}"),
+            format!("--api-keys-internal-url={api_keys_internal_url}"),
+        ];
+        self.serve_one(name, "identity", &arguments)
+    }
+
+    fn serve_scim(&self, name: &str, http: u16, identity_internal_url: &str, api_keys_internal_url: &str) -> Process {
+        let arguments = [
+            format!("--listen=127.0.0.1:{http}"),
+            format!("--identity-internal-url={identity_internal_url}"),
+            format!("--api-keys-internal-url={api_keys_internal_url}"),
+        ];
+        self.serve_one(name, "scim", &arguments)
+    }
+
+    fn serve_one(&self, name: &str, service: &str, arguments: &[String]) -> Process {
+        let certificate = |name: &str| self.certificates().join(name).display().to_string();
+        let mut all = vec![
+            "serve".to_owned(),
+            service.to_owned(),
+            format!("--internal-tls-cert-file={}", certificate(&format!("{service}.crt"))),
+            format!("--internal-tls-key-file={}", certificate(&format!("{service}.key"))),
+            format!("--internal-tls-ca-file={}", certificate("ca.crt")),
+        ];
+        if service != "scim" {
+            all.push(format!("--tls-cert-file={}", certificate(&format!("{service}.crt"))));
+            all.push(format!("--tls-key-file={}", certificate(&format!("{service}.key"))));
+        }
+        all.extend_from_slice(&self.common);
+        all.extend_from_slice(arguments);
+        let database_url = if service == "scim" { None } else { self.database_url() };
+        self.spawn(name, &all, database_url)
+    }
+
+    /// Starts another api-keys on the same database.
+    pub(crate) async fn replica_of_api_keys(&self, name: &str) -> Replica {
+        served(self.serve_api_keys(name, (0, 0), &[]), "grpc").await
+    }
+
+    /// Starts another identity on the same database, with an api-keys of its own.
+    pub(crate) async fn replica_of_identity(&self, name: &str, api_keys_internal_url: &str) -> Replica {
+        served(self.serve_identity(name, 0, 0, api_keys_internal_url), "grpc").await
+    }
+
+    /// Starts another façade, with an identity and an api-keys of its own, and waits until it is ready.
+    pub(crate) async fn replica_of_scim(
+        &self,
+        name: &str,
+        identity_internal_url: &str,
+        api_keys_internal_url: &str,
+    ) -> Replica {
+        let facade = served(self.serve_scim(name, 0, identity_internal_url, api_keys_internal_url), "http").await;
+        let url = format!("http://{}/readyz", facade.public);
+        eventually("the façade is ready", READY_WITHIN, async || {
+            reqwest::get(&url).await.is_ok_and(|answer| answer.status().is_success())
+        })
+        .await;
+        facade
     }
 
     /// Starts a process more; it ends with the others.
     pub(crate) fn beside(&mut self, name: &str, arguments: &[&str]) {
         let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
-        let process = self.spawn(name, &arguments);
+        let process = self.spawn(name, &arguments, None);
         self.processes.push(process);
     }
 
@@ -249,12 +347,14 @@ impl Rollcall {
         assert!(migrated.status.success(), "{migrated:?}");
     }
 
-    fn spawn(&self, name: &str, arguments: &[String]) -> Process {
+    fn spawn(&self, name: &str, arguments: &[String], database_url: Option<String>) -> Process {
         let stderr = self.directory.path().join(format!("{name}.log"));
         let stdout = self.directory.path().join(format!("{name}.out"));
-        let child = Command::new(ROLLCALL)
+        let mut command = program();
+        // It holds a password, and what stands on a command line stands in the process list.
+        command.envs(database_url.map(|url| ("ROLLCALL_DATABASE_URL", url)));
+        let child = command
             .args(arguments)
-            .stdin(Stdio::null())
             .stdout(fs::File::create(stdout).unwrap())
             .stderr(fs::File::create(&stderr).unwrap())
             .spawn()
@@ -292,17 +392,29 @@ impl Rollcall {
 
     /// Runs an administrator's command against the server at another address.
     pub(crate) fn cli_at(&self, server: &str, arguments: &[&str]) -> Output {
-        let mut connection = vec![
-            format!("--server={server}"),
-            format!("--api-keys-server={}", self.api_keys_url()),
+        self.command(server, &self.api_keys_url(), arguments).output().unwrap()
+    }
+
+    /// Runs an administrator's command with another credential than the operator's.
+    pub(crate) fn cli_as(&self, key: &str, arguments: &[&str]) -> Output {
+        self.command(&self.identity_url(), &self.api_keys_url(), arguments)
+            .env("ROLLCALL_OPERATOR_KEY", key)
+            .output()
+            .unwrap()
+    }
+
+    /// An administrator's command with the operator's credential, to these servers.
+    pub(crate) fn command(&self, identity: &str, api_keys: &str, arguments: &[&str]) -> Command {
+        let mut command = program();
+        command.args(arguments).args([
+            format!("--server={identity}"),
+            format!("--api-keys-server={api_keys}"),
             format!("--operator-key-file={}", self.operator_key_file().display()),
-        ];
+        ]);
         if self.deployment == Deployment::ServePostgres {
-            connection.push(format!("--ca-file={}", self.certificates().join("ca.crt").display()));
+            command.arg(format!("--ca-file={}", self.certificates().join("ca.crt").display()));
         }
-        let mut all = arguments.to_vec();
-        all.extend(connection.iter().map(String::as_str));
-        rollcall(&all)
+        command
     }
 
     /// Runs an administrator's command that must succeed, and answers what it printed.
@@ -328,11 +440,10 @@ impl Rollcall {
 
     /// Plays the provisioning client as a process of its own.
     pub(crate) fn simulate(&self, key: &str, arguments: &[&str]) -> Output {
-        Command::new(ROLLCALL)
+        program()
             .args(["simulate", "--url", &self.scim_url()])
             .args(arguments)
             .env("ROLLCALL_SCIM_KEY", key)
-            .stdin(Stdio::null())
             .output()
             .unwrap()
     }
@@ -422,11 +533,48 @@ impl Rollcall {
         self.directory.path().join("data")
     }
 
+    /// The database with a password. A server that trusts whoever reaches it takes any.
     fn database_url(&self) -> Option<String> {
-        match self.database.as_ref()?.location() {
-            Location::Postgres(url) => Some(url.expose_secret().to_owned()),
-            Location::Sqlite(_) => None,
+        let mut url: Url = match self.database.as_ref()?.location() {
+            Location::Postgres(url) => url.expose_secret().parse().unwrap(),
+            Location::Sqlite(_) => return None,
+        };
+        if url.password().is_none() {
+            url.set_password(Some(DATABASE_PASSWORD)).unwrap();
         }
+        Some(url.into())
+    }
+
+    /// The password that the processes were given for the database.
+    pub(crate) fn database_password(&self) -> Option<String> {
+        let url: Url = self.database_url()?.parse().unwrap();
+        url.password().map(str::to_owned)
+    }
+
+    /// The key that signing keys are encrypted under.
+    pub(crate) fn encryption_key(&self) -> String {
+        let file = match self.deployment {
+            Deployment::UpSqlite | Deployment::UpPostgres => self.data_directory().join("signing.key"),
+            Deployment::ServePostgres => self.directory.path().join("signing.key"),
+        };
+        fs::read_to_string(file).unwrap().trim_end().to_owned()
+    }
+
+    /// The ids of the processes that serve.
+    pub(crate) fn process_ids(&self) -> Vec<u32> {
+        self.processes.iter().map(|process| process.child.id()).collect()
+    }
+
+    /// What each process that served printed on either stream, by the stream's name.
+    pub(crate) fn outputs(&self) -> Vec<(String, Vec<u8>)> {
+        let mut outputs = Vec::new();
+        for file in fs::read_dir(self.directory.path()).unwrap() {
+            let path = file.unwrap().path();
+            if path.extension().is_some_and(|extension| extension == "log" || extension == "out") {
+                outputs.push((path.file_name().unwrap().display().to_string(), fs::read(path).unwrap()));
+            }
+        }
+        outputs
     }
 
     /// Changes a service's database (`identity` or `api_keys`) as somebody who reaches it could.
@@ -479,9 +627,33 @@ pub(crate) async fn eventually(what: &str, within: Duration, mut condition: impl
 
 /// Runs the program until it ends.
 pub(crate) fn rollcall(arguments: &[&str]) -> Output {
+    program().args(arguments).output().unwrap()
+}
+
+/// The program without arguments.
+fn program() -> Command {
     // The environment of the machine that runs the tests must not steer the program.
     let inherited = std::env::vars_os().filter(|(name, _)| !name.to_string_lossy().starts_with("ROLLCALL_"));
-    Command::new(ROLLCALL).args(arguments).env_clear().envs(inherited).stdin(Stdio::null()).output().unwrap()
+    let mut command = Command::new(ROLLCALL);
+    command.env_clear().envs(inherited).stdin(Stdio::null());
+    command
+}
+
+/// A process as it is when it says what it serves: the system chose the ports.
+async fn served(process: Process, public: &str) -> Replica {
+    let address = |log: &str, name: &str| -> Option<SocketAddr> {
+        let line = log.lines().find(|line| line.contains(" served "))?;
+        line.split_ascii_whitespace().find_map(|field| field.strip_prefix(name)?.strip_prefix('=')?.parse().ok())
+    };
+    let is_served = || address(&process.log(), public).is_some();
+    let deadline = Instant::now() + READY_WITHIN;
+    while !is_served() {
+        assert!(Instant::now() < deadline, "a replica does not start:\n{}", process.log());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let log = process.log();
+    let (public, internal) = (address(&log, public).unwrap(), address(&log, "internal"));
+    Replica { process, public, internal }
 }
 
 fn write_secret(path: &Path, content: &[u8]) {

@@ -21,5 +21,7 @@ mod paging;
 mod provisioning_state;
 mod proxy;
 mod recorded;
+mod replicas;
+mod secrets;
 mod service_identity;
 mod user_attributes;

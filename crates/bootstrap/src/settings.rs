@@ -10,7 +10,8 @@ pub struct Logging {
     /// How a log line is written to standard error
     #[arg(long, env = "ROLLCALL_LOG_FORMAT", value_enum, default_value_t, value_name = "FORMAT")]
     pub log_format: LogFormat,
-    /// What is logged, as directives of tracing, for example `info,identity=debug`
+    /// What is logged, as directives of tracing, for example `info,identity=debug`. `trace` logs no more than `debug`: beneath it libraries
+    /// print secrets
     #[arg(long, env = "ROLLCALL_LOG", value_name = "DIRECTIVES")]
     pub log: Option<String>,
     /// An OTLP collector (gRPC) that traces and metrics are sent to, for example http://127.0.0.1:4317

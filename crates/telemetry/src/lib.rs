@@ -14,7 +14,8 @@ use opentelemetry_otlp::WithExportConfig;
 use opentelemetry_sdk::{Resource, metrics::SdkMeterProvider, trace::SdkTracerProvider};
 use tracing::Subscriber;
 use tracing_subscriber::{
-    EnvFilter, Layer, filter,
+    EnvFilter, Layer,
+    filter::{self, LevelFilter},
     layer::SubscriberExt,
     registry::LookupSpan,
     util::{SubscriberInitExt, TryInitError},
@@ -25,6 +26,10 @@ pub use request_id::{REQUEST_ID_LEN_MAX, RequestId, UnusableRequestId};
 /// What is logged unless a filter is given: our own `info`, and of the libraries only what is wrong.
 pub const DEFAULT_FILTER: &str = "info,h2=warn,hyper=warn,hyper_util=warn,tonic=warn,tower=warn,sqlx=warn,sea_orm=warn,\
      sea_orm_migration=warn,opentelemetry=warn,opentelemetry_sdk=warn,opentelemetry_otlp=warn";
+
+/// The most verbose level that a filter can ask for. Beneath it libraries print what they are called with: sea-orm the database's URL and its
+/// password. Nothing of our own is logged there.
+const CEILING: LevelFilter = LevelFilter::DEBUG;
 
 /// Spans of these would be made by the export of spans itself.
 const NEVER_EXPORTED: [&str; 5] = ["h2", "hyper", "tonic", "tower", "opentelemetry"];
@@ -47,7 +52,7 @@ pub enum LogFormat {
 pub struct Options {
     /// How a log line is written.
     pub log_format: LogFormat,
-    /// Directives of `tracing_subscriber::EnvFilter`; [`DEFAULT_FILTER`] when absent.
+    /// Directives of `tracing_subscriber::EnvFilter`; [`DEFAULT_FILTER`] when absent. `trace` is as much as `debug`.
     pub log_filter: Option<String>,
     /// An OTLP collector (gRPC), for example `http://127.0.0.1:4317`. Absent: no traces and no metrics are made.
     pub otlp_endpoint: Option<String>,
@@ -109,11 +114,17 @@ pub fn init(options: Options) -> Result<Guard, Error> {
             .with_tracked_inactivity(false)
             .with_filter(filter::filter_fn(|metadata| is_exported(metadata.target())))
     });
-    tracing_subscriber::registry().with(filter).with(lines(options.log_format)).with(traces).try_init()?;
+    let lines = lines(options.log_format);
+    tracing_subscriber::registry().with(below_ceiling(filter)).with(lines).with(traces).try_init()?;
     if let Some(metrics) = &metrics {
         global::set_meter_provider(metrics.clone());
     }
     Ok(Guard(provider.zip(metrics)))
+}
+
+/// A filter that asks for no more than it may.
+fn below_ceiling<S: Subscriber>(filter: EnvFilter) -> impl Layer<S> {
+    filter.and_then(CEILING)
 }
 
 fn lines<S>(format: LogFormat) -> Box<dyn Layer<S> + Send + Sync>
@@ -150,6 +161,22 @@ mod tests {
     #[test]
     fn the_default_filter_parses() {
         assert!(EnvFilter::try_new(DEFAULT_FILTER).is_ok());
+    }
+
+    #[test]
+    fn no_filter_asks_for_more_than_debug() {
+        for asked in ["trace", "sea_orm=trace", "info,sea_orm::database=trace", "[connect]=trace"] {
+            let subscriber = tracing_subscriber::registry().with(below_ceiling(EnvFilter::new(asked)));
+            tracing::subscriber::with_default(subscriber, || {
+                let span = tracing::trace_span!(target: "sea_orm::database", "connect", options = "s3cret");
+                assert!(span.is_disabled(), "{asked}");
+                assert!(!tracing::event_enabled!(target: "sea_orm::database", tracing::Level::TRACE), "{asked}");
+            });
+        }
+        let subscriber = tracing_subscriber::registry().with(below_ceiling(EnvFilter::new("trace")));
+        tracing::subscriber::with_default(subscriber, || {
+            assert!(tracing::event_enabled!(target: "sea_orm::database", tracing::Level::DEBUG));
+        });
     }
 
     #[test]

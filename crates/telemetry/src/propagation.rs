@@ -43,15 +43,17 @@ pub(crate) fn current_request_id() -> Option<RequestId> {
     SERVED.try_with(|served| served.id.clone()).ok()
 }
 
+/// Of the headers of a trace `traceparent` alone, whose form is fixed. `tracestate` is anybody's text, and would stand in each span of the trace.
 struct Headers<'a>(&'a HeaderMap);
 
 impl Extractor for Headers<'_> {
     fn get(&self, key: &str) -> Option<&str> {
-        self.0.get(key)?.to_str().ok()
+        let header = (key == TRACEPARENT.as_str()).then_some(TRACEPARENT)?;
+        self.0.get(header)?.to_str().ok()
     }
 
     fn keys(&self) -> Vec<&str> {
-        self.0.keys().map(HeaderName::as_str).collect()
+        self.0.keys().map(HeaderName::as_str).filter(|name| *name == TRACEPARENT.as_str()).collect()
     }
 }
 

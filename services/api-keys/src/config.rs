@@ -169,6 +169,24 @@ mod tests {
     }
 
     #[test]
+    fn a_configuration_prints_no_secret() {
+        let encryption_key = EncryptionKey::generate().unwrap();
+        let secrets = [encryption_key.to_text().expose_secret().to_owned(), format!("{:?}", encryption_key.bytes())];
+        let config = Config {
+            location: "postgres://rollcall:s3cret@127.0.0.1/rollcall".parse().unwrap(),
+            encryption_key,
+            migrate: Migrate::Check,
+            outbound: outbound::Settings::default(),
+            hash_work: HashWork::default(),
+            access_token_life: AccessTokenLife::default(),
+        };
+        let printed = format!("{config:?}");
+        for secret in [&secrets[..], &["s3cret".to_owned()]].concat() {
+            assert!(!printed.contains(&secret), "{printed}");
+        }
+    }
+
+    #[test]
     fn only_32_bytes_are_a_key() {
         for length in [0, 16, 31, 33, 64] {
             assert_eq!(

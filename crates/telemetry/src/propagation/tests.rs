@@ -78,3 +78,16 @@ async fn a_call_belongs_to_the_trace_of_the_request_that_caused_it() {
     assert_eq!(sent.split('-').nth(1), PARENT.split('-').nth(1), "{sent}");
     assert!(!Span::current().context().span().span_context().is_valid(), "the span ends with its request");
 }
+
+#[tokio::test]
+async fn what_a_client_adds_to_its_trace_is_not_taken_on() {
+    let provider = SdkTracerProvider::builder().build();
+    let traces = tracing_opentelemetry::layer().with_tracer(provider.tracer("test"));
+    let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(traces));
+
+    let state = HeaderName::from_static("tracestate");
+    let response = relay(request(&[(TRACEPARENT, PARENT), (state.clone(), "vendor=s3cret")])).await;
+    let sent = response.body();
+    assert!(sent.contains_key(TRACEPARENT));
+    assert!(sent.get(state).is_none_or(HeaderValue::is_empty), "{sent:?}");
+}

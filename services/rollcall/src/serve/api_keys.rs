@@ -112,7 +112,9 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         api_keys.end_watches();
     });
     tracing::info!(grpc = %public_address, internal = %internal_address, "api-keys is served");
-    servers.finish().await
+    let ended = servers.finish().await;
+    authenticator.tell_uses().await;
+    ended
 }
 
 async fn open(args: &Args) -> anyhow::Result<ApiKeys> {

@@ -89,9 +89,12 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let mut internal_routes = RoutesBuilder::default();
     identity.add_internal_services(&mut internal_routes, &authenticator, callers(mutual_tls.as_ref()));
     let internal_reporter = health::add_services(&mut internal_routes, DIRECTORIES).await?;
-    let ready = move || {
-        let (identity, authenticator) = (identity.clone(), authenticator.clone());
-        async move { is_loaded(&authenticator).await && identity.ready().await }
+    let ready = {
+        let authenticator = authenticator.clone();
+        move || {
+            let (identity, authenticator) = (identity.clone(), authenticator.clone());
+            async move { is_loaded(&authenticator).await && identity.ready().await }
+        }
     };
     let mut servers = Servers::new(shutdown.clone());
     servers.grpc(listener, routes.routes(), (public_tls, args.proxies.trusted()));
@@ -99,5 +102,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     servers.beside(health::follow(reporter, ready.clone(), shutdown.clone()));
     servers.beside(health::follow(internal_reporter, ready, shutdown));
     tracing::info!(grpc = %address, internal = %internal_address, "identity is served");
-    servers.finish().await
+    let ended = servers.finish().await;
+    authenticator.tell_uses().await;
+    ended
 }

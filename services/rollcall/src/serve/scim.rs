@@ -76,9 +76,12 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
             async move { is_loaded(&authenticator).await }
         }
     };
-    let router = scim_facade::router(config, authenticator, identity).merge(health::routes(ready, shutdown.clone()));
+    let router =
+        scim_facade::router(config, authenticator.clone(), identity).merge(health::routes(ready, shutdown.clone()));
     let mut servers = Servers::new(shutdown);
     servers.http(listener, router, public_tls);
     tracing::info!(http = %address, "the SCIM façade is served");
-    servers.finish().await
+    let ended = servers.finish().await;
+    authenticator.tell_uses().await;
+    ended
 }
