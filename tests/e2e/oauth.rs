@@ -228,8 +228,8 @@ async fn r09_keys_that_a_provider_changes_are_followed_at_once() {
     let new = federated.assertion().await;
     granted(&federated.sign_in(&new).await);
     assert!(federated.provider.connections() > before + 1);
-    // Its key is published no more.
-    assert_refused(&federated.sign_in(&old).await, "signed by the key that was withdrawn");
+    // Its key is published no more, and it is too soon to ask for it again: nobody knows whether that was a mistake of the provider's.
+    assert_unavailable(&federated.sign_in(&old).await, "signed by the key that was withdrawn");
 }
 
 #[rstest]

@@ -209,7 +209,7 @@ async fn plaintext_beyond_loopback_is_refused_unless_it_is_allowed() {
 
     let mut system = Rollcall::start(UpSqlite).await.unwrap();
     let mut allowed = beyond.to_vec();
-    allowed.push("--allow-plaintext");
+    allowed.extend(["--allow-plaintext", "--allow-internal-plaintext"]);
     system.beside("plaintext", &allowed);
     eventually("it is served", Duration::from_secs(30), async || system.logs().contains("the SCIM façade is served"))
         .await;

@@ -10,6 +10,8 @@ use crate::{Hash, chain::Digest};
 pub const VALUE_LENGTH_MAX: usize = 1024;
 /// How many values are kept. What comes after them is left out.
 pub const VALUES_MAX: usize = 256;
+/// How long all of them may be together, in bytes. Those that would make it more are cut to nothing. A page of 100 such entries can still be sent.
+pub const VALUES_LEN_MAX: usize = 12 * 1024;
 /// The name under which a row's values stand that cannot be read: no field's.
 pub const UNREADABLE: &str = "(unreadable)";
 
@@ -39,7 +41,10 @@ impl Values {
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
         if self.0.len() < VALUES_MAX {
-            self.0.insert(name.to_owned(), cut(value.into()));
+            let value = cut(value.into(), VALUE_LENGTH_MAX);
+            let before: usize = self.0.values().map(String::len).sum();
+            let fits = before.saturating_add(value.len()) <= VALUES_LEN_MAX;
+            self.0.insert(name.to_owned(), if fits { value } else { cut(value, 0) });
         }
         self
     }
@@ -72,8 +77,8 @@ impl Values {
     }
 }
 
-fn cut(mut value: String) -> String {
-    if let Some((end, _)) = value.char_indices().nth(VALUE_LENGTH_MAX) {
+fn cut(mut value: String, length_max: usize) -> String {
+    if let Some((end, _)) = value.char_indices().nth(length_max) {
         value.truncate(end);
         value.push(CUT);
     }

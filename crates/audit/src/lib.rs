@@ -12,7 +12,7 @@ mod verifier;
 use std::time::Duration;
 
 pub use chain::{Entry, Hash, InvalidHash, InvalidLink, Link, Log};
-pub use content::{Content, Salt, UNREADABLE, VALUE_LENGTH_MAX, VALUES_MAX, Values};
+pub use content::{Content, Salt, UNREADABLE, VALUE_LENGTH_MAX, VALUES_LEN_MAX, VALUES_MAX, Values};
 pub use verifier::{Broken, Reason, Stored, Verifier};
 
 /// How long entries are kept.

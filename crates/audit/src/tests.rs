@@ -2,7 +2,10 @@
 
 use proptest::prelude::*;
 
-use crate::{Broken, Content, Entry, Hash, Link, Log, Reason, Stored, VALUE_LENGTH_MAX, VALUES_MAX, Values, Verifier};
+use crate::{
+    Broken, Content, Entry, Hash, Link, Log, Reason, Stored, VALUE_LENGTH_MAX, VALUES_LEN_MAX, VALUES_MAX, Values,
+    Verifier,
+};
 
 /// An entry that owns its parts.
 #[derive(Clone, Debug, PartialEq)]
@@ -237,6 +240,10 @@ fn values_are_bounded() {
     assert_eq!(values.as_map()["over"], format!("{long}…"));
     let many = (0..=VALUES_MAX).fold(Values::new(), |values, at| values.with(&at.to_string(), "x"));
     assert_eq!(many.as_map().len(), VALUES_MAX);
+    let large = (0..VALUES_MAX).fold(Values::new(), |values, at| values.with(&at.to_string(), long.clone()));
+    let (whole, cut): (Vec<_>, Vec<_>) = large.as_map().values().partition(|value| **value == long);
+    assert_eq!(whole.len(), VALUES_LEN_MAX / long.len());
+    assert!(cut.iter().all(|value| *value == "…"), "{cut:?}");
 }
 
 #[test]

@@ -39,7 +39,7 @@ impl Channel {
         if endpoint.uri().scheme() == Some(&http::uri::Scheme::HTTPS) {
             endpoint = endpoint.tls_config(ClientTlsConfig::new().with_native_roots())?;
         }
-        Ok(Self::new(kept_alive(endpoint).connect_lazy()))
+        Ok(Self::new(kept_alive(endpoint.connect_timeout(CONNECT_TIMEOUT)).connect_lazy()))
     }
 
     /// The same over TLS, whatever the scheme of `uri`, with what `tls` answers for each connection.
@@ -49,7 +49,8 @@ impl Channel {
     pub fn connect_tls(uri: &str, tls: ClientTls) -> Result<Self, tonic::transport::Error> {
         let uri = Endpoint::from_shared(uri.to_owned())?.uri().clone();
         let authority = uri.authority().map_or_else(String::new, ToString::to_string);
-        // TLS is the connector's: to an endpoint whose scheme is https, tonic would add its own. The calls still say https.
+        // TLS is the connector's: to an endpoint whose scheme is https, tonic would add its own. The calls still say https. So is the time that it
+        // may take: the endpoint's own is no failure to connect to it, so that callers would read it as UNKNOWN.
         let endpoint = Endpoint::from_shared(format!("http://{authority}"))?.origin(uri.clone());
         let connector = tower::service_fn(move |_: Uri| tls.connect(&uri));
         Ok(Self::new(kept_alive(endpoint).connect_with_connector_lazy(connector)))
@@ -91,7 +92,6 @@ impl Channel {
 /// Finds out by itself that the other end is gone.
 fn kept_alive(endpoint: Endpoint) -> Endpoint {
     endpoint
-        .connect_timeout(CONNECT_TIMEOUT)
         .http2_keep_alive_interval(Duration::from_secs(10))
         .keep_alive_timeout(Duration::from_secs(5))
         .keep_alive_while_idle(true)

@@ -22,7 +22,7 @@ pub(crate) struct PublicTls {
     /// Its key, PEM
     #[arg(long, env = "ROLLCALL_TLS_KEY_FILE", requires = "tls_cert_file", value_name = "FILE")]
     tls_key_file: Option<PathBuf>,
-    /// Let plaintext leave this machine's loopback, where the network keeps everybody else away from it
+    /// Let plaintext of the public listeners leave this machine's loopback, as to an ingress where TLS ends
     #[arg(long, env = "ROLLCALL_ALLOW_PLAINTEXT")]
     allow_plaintext: bool,
 }
@@ -45,6 +45,9 @@ pub(crate) struct InternalTls {
     /// The authorities that the other services' certificates come from, PEM
     #[arg(long, env = "ROLLCALL_INTERNAL_TLS_CA_FILE", requires = "internal_tls_cert_file", value_name = "FILE")]
     internal_tls_ca_file: Option<PathBuf>,
+    /// Let plaintext between the services leave this machine's loopback, where the network keeps everybody else away from it, and decides who calls
+    #[arg(long, env = "ROLLCALL_ALLOW_INTERNAL_PLAINTEXT")]
+    allow_internal_plaintext: bool,
 }
 
 impl PublicTls {
@@ -64,35 +67,15 @@ impl PublicTls {
     /// What is reached by everybody.
     pub(crate) fn listener(&self, flag: &'static str, address: SocketAddr) -> Way {
         let is_safe = self.is_on() || address.ip().to_canonical().is_loopback();
-        Way { flag, is_safe, to: address.to_string(), cure: PUBLIC_FLAGS }
-    }
-
-    /// Refuses plaintext beyond loopback unless it was asked for.
-    pub(crate) fn check(&self, ways: &[Way]) -> Result<(), (ErrorKind, String)> {
-        match ways.iter().find(|way| !way.is_safe) {
-            Some(Way { flag, to, cure, .. }) if !self.allow_plaintext => Err((
-                ErrorKind::ValueValidation,
-                format!(
-                    "{flag} {to} would carry plaintext beyond this machine: give {cure}, or --allow-plaintext where the network keeps \
-                     everybody else away from it"
-                ),
-            )),
-            _ => Ok(()),
-        }
-    }
-
-    /// Tells the log of plaintext that was asked for.
-    pub(crate) fn warn(&self, ways: &[Way]) {
-        for Way { flag, to, .. } in ways.iter().filter(|way| !way.is_safe) {
-            tracing::warn!(address = %to, "{flag} carries plaintext: keep everybody else away from it");
-        }
+        let allowance = Allowance { flag: "--allow-plaintext", is_given: self.allow_plaintext };
+        Way { flag, is_safe, to: address.to_string(), cure: PUBLIC_FLAGS, allowance }
     }
 }
 
 impl InternalTls {
     /// Mutual TLS of `service`; none without the flags.
     pub(crate) fn open(&self, service: Service) -> anyhow::Result<Option<MutualTls>> {
-        let Self { internal_tls_cert_file, internal_tls_key_file, internal_tls_ca_file } = self.clone();
+        let Self { internal_tls_cert_file, internal_tls_key_file, internal_tls_ca_file, .. } = self.clone();
         let (Some(certificate), Some(key), Some(ca)) =
             (internal_tls_cert_file, internal_tls_key_file, internal_tls_ca_file)
         else {
@@ -101,10 +84,24 @@ impl InternalTls {
         MutualTls::open(service, KeyPair { certificate, key }, ca).map(Some)
     }
 
+    const fn is_on(&self) -> bool {
+        self.internal_tls_cert_file.is_some()
+    }
+
+    const fn allowance(&self) -> Allowance {
+        Allowance { flag: "--allow-internal-plaintext", is_given: self.allow_internal_plaintext }
+    }
+
     /// Where the other services come in.
     pub(crate) fn listener(&self, flag: &'static str, address: SocketAddr) -> Way {
-        let is_safe = self.internal_tls_cert_file.is_some() || address.ip().to_canonical().is_loopback();
-        Way { flag, is_safe, to: address.to_string(), cure: INTERNAL_FLAGS }
+        let is_safe = self.is_on() || address.ip().to_canonical().is_loopback();
+        Way { flag, is_safe, to: address.to_string(), cure: INTERNAL_FLAGS, allowance: self.allowance() }
+    }
+
+    /// A connection to another service. Who has a certificate means to show it, on loopback too.
+    pub(crate) fn connection(&self, flag: &'static str, url: &Uri) -> Way {
+        let is_safe = is_https(url) || (!self.is_on() && url.host().is_some_and(is_loopback));
+        Way { flag, is_safe, to: url.to_string(), cure: "an https:// URL", allowance: self.allowance() }
     }
 }
 
@@ -117,13 +114,34 @@ pub(crate) struct Way {
     is_safe: bool,
     /// The flags that make it safe.
     cure: &'static str,
+    allowance: Allowance,
 }
 
-impl Way {
-    /// A connection to another service.
-    pub(crate) fn to(flag: &'static str, url: &Uri) -> Self {
-        let is_safe = is_https(url) || url.host().is_some_and(is_loopback);
-        Self { flag, to: url.to_string(), is_safe, cure: "an https:// URL" }
+/// Whether plaintext was asked for, and the flag that does it.
+#[derive(Clone, Copy, Debug)]
+struct Allowance {
+    flag: &'static str,
+    is_given: bool,
+}
+
+/// Refuses plaintext beyond loopback unless it was asked for.
+pub(crate) fn check(ways: &[Way]) -> Result<(), (ErrorKind, String)> {
+    match ways.iter().find(|way| !way.is_safe && !way.allowance.is_given) {
+        Some(Way { flag, to, cure, allowance, .. }) => Err((
+            ErrorKind::ValueValidation,
+            format!(
+                "{flag} {to} would carry plaintext: give {cure}, or {} where the network keeps everybody else away from it",
+                allowance.flag
+            ),
+        )),
+        None => Ok(()),
+    }
+}
+
+/// Tells the log of plaintext that was asked for.
+pub(crate) fn warn(ways: &[Way]) {
+    for Way { flag, to, .. } in ways.iter().filter(|way| !way.is_safe) {
+        tracing::warn!(address = %to, "{flag} carries plaintext: keep everybody else away from it");
     }
 }
 

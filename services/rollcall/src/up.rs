@@ -29,7 +29,7 @@ use crate::{
     public_url::{PublicAddress, PublicUrl, reachable},
     servers::Servers,
     settings::{Keys, Limits},
-    transport::{PublicTls, Way},
+    transport::{self, PublicTls, Way},
 };
 
 /// Where the gRPC APIs listen unless told otherwise: what the commands connect to.
@@ -79,7 +79,7 @@ impl Args {
 
     /// Refuses plaintext beyond loopback that was not asked for.
     pub(crate) fn check_plaintext(&self) -> Result<(), (ErrorKind, String)> {
-        self.tls.check(&self.ways())
+        transport::check(&self.ways())
     }
 
     fn ways(&self) -> [Way; 2] {
@@ -99,7 +99,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let http = bootstrap::bind(args.listen, "--listen").await?;
     let grpc = bootstrap::bind(args.grpc_listen, "--grpc-listen").await?;
     let (http_address, grpc_address) = (bootstrap::address_of(&http)?, bootstrap::address_of(&grpc)?);
-    args.tls.warn(&args.ways());
+    transport::warn(&args.ways());
     let (http_tls, grpc_tls) = (args.tls.open(Protocol::Http)?, args.tls.open(Protocol::Grpc)?);
     let open = System::open(&data, locations(&args, &data)?, (args.keys, args.limits, args.outbound.settings()?));
     let Some(system) = shutdown.unless_requested(open).await else { return Ok(()) };

@@ -27,13 +27,13 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 
-use crate::Facade;
+use crate::{Facade, http::answer};
 
 /// Where clients ask for a token.
 pub(crate) const PATH: &str = "/api/oauth2/token";
 
-/// The largest request: an assertion of Entra's is some two thousand bytes long.
-const BODY_BYTES_MAX: usize = 64 * 1024;
+/// The largest request: an assertion of Entra's is some two thousand bytes long. Read before anybody is known, of as many connections as there are.
+const BODY_BYTES_MAX: usize = 16 * 1024;
 /// How long a client may take to send it.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// How many parameters are read.
@@ -244,7 +244,7 @@ impl IntoResponse for Refusal {
             response.headers_mut().insert(WWW_AUTHENTICATE, scheme);
         }
         if let Some(after) = self.retry_after {
-            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
+            response.headers_mut().insert(RETRY_AFTER, answer::retry_after(after));
         }
         response
     }

@@ -69,7 +69,7 @@ pub(super) fn follow<T: Send + Sync + 'static>(
     let contents = files.read()?;
     let (sender, receiver) = watch::channel(load(&contents)?);
     tokio::spawn(async move {
-        let mut state = Followed { files, seen: Ok(contents), load };
+        let mut state = Followed { files, used: contents, fault: None, load };
         loop {
             tokio::select! {
                 () = sender.closed() => return,
@@ -88,34 +88,38 @@ pub(super) fn follow<T: Send + Sync + 'static>(
 
 struct Followed<L> {
     files: Files,
-    /// What was read last, usable or not, so that each fault is told once.
-    seen: Result<Contents, String>,
+    /// What is in use.
+    used: Contents,
+    /// Why what was read last cannot be used, so that each fault is told once.
+    fault: Option<String>,
     load: L,
 }
 
 impl<L> Followed<L> {
+    /// Reads the files again. What could not be used is tried again too: a set may have been read while it was being written, or have been fine
+    /// but for a fault that has passed.
     fn again<T>(mut self) -> (Self, Option<T>)
     where
         L: Fn(&Contents) -> anyhow::Result<T>,
     {
-        let read = self.files.read().map_err(|error| format!("{error:#}"));
-        if read == self.seen {
+        let read = self.files.read();
+        if matches!(&read, Ok(contents) if *contents == self.used) {
+            self.fault = None;
             return (self, None);
         }
-        let loaded = match &read {
-            Ok(contents) => (self.load)(contents).map_err(|error| format!("{error:#}")),
-            Err(error) => Err(error.clone()),
-        };
-        self.seen = read;
+        let loaded = read.and_then(|contents| (self.load)(&contents).map(|loaded| (contents, loaded)));
         let file = self.files.pair.certificate.display();
         match loaded {
-            Ok(loaded) => {
+            Ok((contents, loaded)) => {
                 tracing::info!(%file, "certificates were replaced: new connections use the new ones");
-                (self, Some(loaded))
+                (Self { used: contents, fault: None, ..self }, Some(loaded))
             }
             Err(error) => {
-                tracing::warn!(%file, error, "changed certificates cannot be used: the old ones go on");
-                (self, None)
+                let error = format!("{error:#}");
+                if self.fault.as_ref() != Some(&error) {
+                    tracing::warn!(%file, error, "changed certificates cannot be used: the old ones go on");
+                }
+                (Self { fault: Some(error), ..self }, None)
             }
         }
     }

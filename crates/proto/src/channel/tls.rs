@@ -12,6 +12,8 @@ use rustls::{
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
+use crate::channel::CONNECT_TIMEOUT;
+
 /// The port of an `https` URI that names none.
 const HTTPS_PORT: u16 = 443;
 /// How gRPC is named in a handshake.
@@ -49,9 +51,12 @@ impl ClientTls {
         let (connector, believes) = (TlsConnector::from((self.current)()), self.believes.clone());
         async move {
             let name = ServerName::try_from(host.clone()).map_err(io::Error::other)?;
-            let stream = TcpStream::connect((host.as_str(), port)).await?;
-            stream.set_nodelay(true)?;
-            let stream = connector.connect(name, stream).await?;
+            let connected = async {
+                let stream = TcpStream::connect((host.as_str(), port)).await?;
+                stream.set_nodelay(true)?;
+                connector.connect(name, stream).await
+            };
+            let stream = tokio::time::timeout(CONNECT_TIMEOUT, connected).await??;
             if stream.get_ref().1.alpn_protocol() != Some(HTTP2) {
                 return Err(io::Error::other("the server does not speak HTTP/2"));
             }

@@ -23,7 +23,7 @@ const DOCUMENTED: &[&str] = &[
     "rollcall serve api-keys --database-url postgres://u@h/d --grpc-listen 0.0.0.0:8081 --internal-listen 0.0.0.0:8082 \
          --operator-key-file o --encryption-key-file e --tls-cert-file c --tls-key-file k --internal-tls-cert-file c --internal-tls-key-file k \
          --internal-tls-ca-file a --outbound-allow 10.0.0.0/8 --outbound-ca-file ca.pem",
-    "rollcall serve identity --database-url sqlite:i.db --grpc-listen 0.0.0.0:8081 --api-keys-internal-url http://api-keys:8082 --allow-plaintext",
+    "rollcall serve identity --database-url sqlite:i.db --grpc-listen 0.0.0.0:8081 --api-keys-internal-url http://api-keys:8082 --allow-plaintext --allow-internal-plaintext",
     "rollcall serve scim --listen 0.0.0.0:8080 --identity-internal-url https://identity:8084 --api-keys-internal-url https://api-keys:8082 \
          --tls-cert-file c --tls-key-file k --internal-tls-cert-file c --internal-tls-key-file k --internal-tls-ca-file a --public-url https://scim.example.com --trusted-proxy 10.0.0.0/8",
     "rollcall up --listen 0.0.0.0:8080 --grpc-listen 0.0.0.0:8081 --tls-cert-file c --tls-key-file k",
@@ -178,22 +178,30 @@ fn plaintext_beyond_loopback_is_refused_unless_it_is_asked_for() {
     let public = "--tls-cert-file c --tls-key-file k";
     let api_keys = "rollcall serve api-keys --database-url sqlite:a --encryption-key-file e";
     let identity = "rollcall serve identity --database-url sqlite:i --api-keys-internal-url";
-    for (line, cure) in [
-        ("rollcall up --listen 0.0.0.0:8080".to_owned(), "--tls-cert-file and --tls-key-file"),
-        ("rollcall up --grpc-listen [::]:8081".to_owned(), "--tls-cert-file and --tls-key-file"),
-        (format!("{api_keys} {internal} --grpc-listen 10.0.0.1:1"), "--tls-cert-file and --tls-key-file"),
+    let (listener, service) = ("--allow-plaintext", "--allow-internal-plaintext");
+    for (line, cure, allowance) in [
+        ("rollcall up --listen 0.0.0.0:8080".to_owned(), "--tls-cert-file and --tls-key-file", listener),
+        ("rollcall up --grpc-listen [::]:8081".to_owned(), "--tls-cert-file and --tls-key-file", listener),
+        (format!("{api_keys} {internal} --grpc-listen 10.0.0.1:1"), "--tls-cert-file and --tls-key-file", listener),
         (
             format!("{api_keys} {public} --internal-listen 10.0.0.1:1"),
             "--internal-tls-cert-file, --internal-tls-key-file",
+            service,
         ),
-        (format!("{identity} http://api-keys:8083 {internal} {public}"), "an https:// URL"),
-        (format!("{identity} http://[::ffff:10.0.0.1]:8083"), "an https:// URL"),
+        (format!("{identity} http://api-keys:8083 {public}"), "an https:// URL", service),
+        (format!("{identity} http://[::ffff:10.0.0.1]:8083"), "an https:// URL", service),
+        // Who has a certificate means to show it.
+        (format!("{identity} http://127.0.0.1:8083 {internal} {public}"), "an https:// URL", service),
     ] {
         let error = refused(&line);
         assert_eq!(error.exit_code(), 2, "{line}");
         let text = error.to_string();
-        assert!(text.contains(cure) && text.contains("--allow-plaintext"), "{line}: {text}");
-        parsed(&format!("{line} --allow-plaintext"));
+        assert!(text.contains(cure) && text.contains(allowance), "{line}: {text}");
+        parsed(&format!("{line} {allowance}"));
+        let other = if allowance == listener { service } else { listener };
+        if !line.starts_with("rollcall up") {
+            assert_eq!(refused(&format!("{line} {other}")).exit_code(), 2, "{line}");
+        }
     }
     for line in [
         format!("{identity} http://127.0.0.1:8083 --grpc-listen [::1]:1 --internal-listen 127.8.0.1:1"),
@@ -208,7 +216,7 @@ fn a_connection_flag_without_effect_is_refused() {
     let error = refused("rollcall up --tenant acme").to_string();
     assert!(error.contains("--tenant has no effect on `up`"), "{error}");
     assert_eq!(refused("rollcall --server http://127.0.0.1:1 migrate --data-dir d").exit_code(), 2);
-    let serve = "--allow-plaintext --identity-internal-url http://i --api-keys-internal-url http://a --public-url https://p --operator-key-file o";
+    let serve = "--allow-internal-plaintext --identity-internal-url http://i --api-keys-internal-url http://a --public-url https://p --operator-key-file o";
     assert_eq!(refused(&format!("rollcall serve scim {serve}")).exit_code(), 2);
 }
 

@@ -18,7 +18,7 @@ use crate::{
     public_url::Proxies,
     servers::Servers,
     settings::{Keys, Limits},
-    transport::{InternalTls, PublicTls, Way},
+    transport::{self, InternalTls, PublicTls, Way},
     up::location,
 };
 
@@ -64,7 +64,7 @@ impl Args {
 
     /// Refuses plaintext beyond loopback that was not asked for.
     pub(crate) fn check_plaintext(&self) -> Result<(), (ErrorKind, String)> {
-        self.public_tls.check(&self.ways())
+        transport::check(&self.ways())
     }
 
     fn ways(&self) -> [Way; 2] {
@@ -81,7 +81,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let public = bootstrap::bind(args.grpc_listen, "--grpc-listen").await?;
     let internal = bootstrap::bind(args.internal_listen, "--internal-listen").await?;
     let (public_address, internal_address) = (bootstrap::address_of(&public)?, bootstrap::address_of(&internal)?);
-    args.public_tls.warn(&args.ways());
+    transport::warn(&args.ways());
     let (public_tls, mutual_tls) = (args.public_tls.open(Protocol::Grpc)?, args.internal_tls.open(Service::ApiKeys)?);
     let Some(api_keys) = shutdown.unless_requested(open(&args)).await else { return Ok(()) };
     let api_keys = api_keys?;

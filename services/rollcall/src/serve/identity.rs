@@ -17,7 +17,7 @@ use crate::{
     public_url::Proxies,
     servers::Servers,
     settings::Limits,
-    transport::{InternalTls, PublicTls, Way},
+    transport::{self, InternalTls, PublicTls, Way},
     up::location,
 };
 
@@ -56,14 +56,14 @@ impl Args {
 
     /// Refuses plaintext beyond loopback that was not asked for.
     pub(crate) fn check_plaintext(&self) -> Result<(), (ErrorKind, String)> {
-        self.public_tls.check(&self.ways())
+        transport::check(&self.ways())
     }
 
     fn ways(&self) -> [Way; 3] {
         [
             self.public_tls.listener("--grpc-listen", self.grpc_listen),
             self.internal_tls.listener("--internal-listen", self.internal_listen),
-            Way::to("--api-keys-internal-url", &self.api_keys_internal_url),
+            self.internal_tls.connection("--api-keys-internal-url", &self.api_keys_internal_url),
         ]
     }
 }
@@ -74,7 +74,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let listener = bootstrap::bind(args.grpc_listen, "--grpc-listen").await?;
     let internal = bootstrap::bind(args.internal_listen, "--internal-listen").await?;
     let (address, internal_address) = (bootstrap::address_of(&listener)?, bootstrap::address_of(&internal)?);
-    args.public_tls.warn(&args.ways());
+    transport::warn(&args.ways());
     let (public_tls, mutual_tls) = (args.public_tls.open(Protocol::Grpc)?, args.internal_tls.open(Service::Identity)?);
     let credentials =
         connect(Service::ApiKeys, (&args.api_keys_internal_url, "--api-keys-internal-url"), mutual_tls.as_ref())?;

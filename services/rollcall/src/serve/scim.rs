@@ -14,7 +14,7 @@ use crate::{
     public_url::PublicAddress,
     servers::Servers,
     settings::Limits,
-    transport::{InternalTls, PublicTls, Way},
+    transport::{self, InternalTls, PublicTls, Way},
 };
 
 /// Settings of the SCIM façade.
@@ -44,14 +44,14 @@ pub(crate) struct Args {
 impl Args {
     /// Refuses plaintext beyond loopback that was not asked for.
     pub(crate) fn check_plaintext(&self) -> Result<(), (ErrorKind, String)> {
-        self.public_tls.check(&self.ways())
+        transport::check(&self.ways())
     }
 
     fn ways(&self) -> [Way; 3] {
         [
             self.public_tls.listener("--listen", self.listen),
-            Way::to("--identity-internal-url", &self.identity_internal_url),
-            Way::to("--api-keys-internal-url", &self.api_keys_internal_url),
+            self.internal_tls.connection("--identity-internal-url", &self.identity_internal_url),
+            self.internal_tls.connection("--api-keys-internal-url", &self.api_keys_internal_url),
         ]
     }
 }
@@ -61,7 +61,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let shutdown = Shutdown::on_signal().context("signals cannot be caught")?;
     let listener = bootstrap::bind(args.listen, "--listen").await?;
     let address = bootstrap::address_of(&listener)?;
-    args.public_tls.warn(&args.ways());
+    transport::warn(&args.ways());
     let (public_tls, mutual_tls) = (args.public_tls.open(Protocol::Http)?, args.internal_tls.open(Service::Scim)?);
     let to = |service, url, flag| connect(service, (url, flag), mutual_tls.as_ref());
     let credentials = to(Service::ApiKeys, &args.api_keys_internal_url, "--api-keys-internal-url")?;

@@ -1,5 +1,7 @@
 //! Answers. Each is SCIM JSON, whatever the client says that it accepts: Entra says nothing of use there.
 
+use std::time::Duration;
+
 use axum::{
     body::Body,
     response::{IntoResponse, Response},
@@ -23,6 +25,12 @@ pub(crate) fn json(status: StatusCode, value: &Value) -> Response {
 /// A body that is JSON.
 pub(crate) fn with_body(status: StatusCode, body: Body) -> Response {
     (status, [(CONTENT_TYPE, SCIM_JSON)], body).into_response()
+}
+
+/// When to come back, in whole seconds and at least one: 0 would ask for a retry at once.
+pub(crate) fn retry_after(after: Duration) -> HeaderValue {
+    let seconds = after.as_secs().saturating_add(u64::from(after.subsec_nanos() > 0));
+    HeaderValue::from(seconds.max(1))
 }
 
 /// One resource.

@@ -13,12 +13,14 @@ use serde::{Deserialize, Serialize};
 use crate::{
     commands::audit::entry::{Entry, Service},
     failure::Failure,
-    pages::PAGE_SIZE,
     session::Session,
 };
 
 /// The longest line of an export: far more than an entry whose values are all as long as they may be.
 const LINE_LENGTH_MAX: u64 = 16 * 1024 * 1024;
+
+/// How many entries are asked for at once: so many fit into one message, however long each is ([`::audit::VALUES_LEN_MAX`]).
+const PAGE_SIZE: i32 = 100;
 
 /// Whose log, and of which tenant.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -1,6 +1,12 @@
 //! `rollcall audit verify`: whether the logs are what was written.
 
-use std::{collections::BTreeMap, fs::File, io, path::PathBuf, str::FromStr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs::File,
+    io,
+    path::PathBuf,
+    str::FromStr,
+};
 
 use ::audit::{Broken, InvalidLink, Link, Log, Reason, Verifier};
 use anyhow::Context;
@@ -23,7 +29,7 @@ const BAR: &str = "{msg:<24} {wide_bar} {pos}/{len} {per_sec}";
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     /// A head that an earlier `verify` printed, which must still be part of the chain: so a log that was cut off, or written anew as a whole, is
-    /// found. Once for each head
+    /// found. It must be newer than the oldest entry that is kept. Once for each head
     #[arg(long, value_name = "SERVICE=POSITION:HASH")]
     expect_head: Vec<NotedHead>,
     /// Verify what `audit export` printed into this file, and connect to no server
@@ -109,6 +115,9 @@ pub(super) fn run_file(args: &Args, file: &PathBuf, format: Format) -> Result<()
     let opened = File::open(file).with_context(|| format!("{} cannot be read", file.display()))?;
     let mut check = Check::new(&args.expect_head);
     log::read_export(io::BufReader::new(opened), &mut check)?;
+    if check.logs.is_empty() {
+        return Err(anyhow::anyhow!("{} holds no log: it is no export, or an empty one", file.display()).into());
+    }
     print(&check.end()?, format)
 }
 
@@ -147,6 +156,11 @@ impl<'a> Check<'a> {
 
     /// Checks the ends of all logs.
     fn end(self) -> Result<Vec<Verified>, Failure> {
+        let tenants: BTreeSet<_> = self.logs.keys().map(|log| &log.tenant_id).collect();
+        if tenants.len() > 1 && !self.expected.is_empty() {
+            let sentence = "a head is of one tenant's log, and these are of several: verify each tenant's alone";
+            return Err(anyhow::anyhow!(sentence).into());
+        }
         if let Some(noted) = self.expected.iter().find(|noted| self.logs.keys().all(|log| log.service != noted.service))
         {
             return Err(Failure::NotFound(format!("there is no log of {}, whose head is expected", noted.service)));
@@ -156,12 +170,11 @@ impl<'a> Check<'a> {
             checked.verifier.check_head(checked.chain.head).map_err(|error| broken(log, error))?;
             for head in self.expected(log.service) {
                 if head.position < checked.chain.anchor.position {
-                    let sentence = anyhow::anyhow!(
-                        "{}: the expected head at position {} lies before the log's beginning, so it can no more be checked: note a newer one",
-                        log.service,
-                        head.position
-                    );
-                    return Err(Failure::Failed(sentence));
+                    return Err(Failure::Broken(format!(
+                        "{}: the expected head at position {} lies before the log's beginning: its entry has gone after its time, or the \
+                         beginning was cut off. Note a head more often than entries go",
+                        log.service, head.position
+                    )));
                 }
                 if head.position > last.position {
                     let position = last.position.saturating_add(1);

@@ -104,9 +104,27 @@ fn r24_an_expected_head_is_part_of_the_chain() {
         verify(&cut, &head(Service::Identity, chain.head)),
         "identity: the chain breaks at position 7: the log ends",
     );
-    assert!(matches!(verify(&whole, &at(3, second)), Err(Failure::Failed(_))), "older than what is kept");
+    breaks(verify(&whole, &at(3, second)), "identity: the expected head at position 3 lies before");
     let missing = verify(&[], &at(6, second));
     assert!(matches!(missing, Err(Failure::NotFound(_))), "{missing:?}");
+}
+
+#[test]
+fn a_head_is_expected_of_one_tenants_log() {
+    let (entries, chain) = entries();
+    let empty = Chain { anchor: Link::START, head: Link::START };
+    let mut several = Export(export(&entries, chain));
+    several.begin(&Name { service: Service::Identity, tenant_id: "u".to_owned() }, empty).unwrap();
+    assert!(verify(&several.0, &[]).is_ok());
+    let expected = verify(&several.0, &head(Service::Identity, chain.head));
+    assert!(matches!(expected, Err(Failure::Failed(_))), "{expected:?}");
+}
+
+#[test]
+fn a_file_without_a_log_does_not_verify() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let verified = run_file(&Args { expect_head: Vec::new(), file: None }, &file.path().to_owned(), Format::Json);
+    assert!(matches!(verified, Err(Failure::Failed(_))), "{verified:?}");
 }
 
 #[test]
