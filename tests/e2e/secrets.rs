@@ -9,9 +9,15 @@ use std::{
 
 use authn::{KeyText, key::Kind};
 use base64::{Engine, engine::general_purpose::STANDARD};
-use opentelemetry_proto::tonic::collector::trace::v1::{
-    ExportTraceServiceRequest, ExportTraceServiceResponse,
-    trace_service_server::{TraceService, TraceServiceServer},
+use opentelemetry_proto::tonic::collector::{
+    metrics::v1::{
+        ExportMetricsServiceRequest, ExportMetricsServiceResponse,
+        metrics_service_server::{MetricsService, MetricsServiceServer},
+    },
+    trace::v1::{
+        ExportTraceServiceRequest, ExportTraceServiceResponse,
+        trace_service_server::{TraceService, TraceServiceServer},
+    },
 };
 use prost::Message;
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
@@ -40,7 +46,8 @@ const PIECE: usize = 8;
 #[derive(Clone, Default)]
 struct Collector {
     /// Requests as they stand on the wire, names, attributes, events and resources among them.
-    received: Arc<Mutex<Vec<u8>>>,
+    traces: Arc<Mutex<Vec<u8>>>,
+    metrics: Arc<Mutex<Vec<u8>>>,
     span_names: Arc<Mutex<BTreeSet<String>>>,
 }
 
@@ -51,11 +58,22 @@ impl TraceService for Collector {
         request: Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
         let request = request.into_inner();
-        self.received.lock().unwrap().extend(request.encode_to_vec());
+        self.traces.lock().unwrap().extend(request.encode_to_vec());
         let scopes = request.resource_spans.into_iter().flat_map(|resource| resource.scope_spans);
         let names = scopes.flat_map(|scope| scope.spans).map(|span| span.name);
         self.span_names.lock().unwrap().extend(names);
         Ok(Response::new(ExportTraceServiceResponse::default()))
+    }
+}
+
+#[tonic::async_trait]
+impl MetricsService for Collector {
+    async fn export(
+        &self,
+        request: Request<ExportMetricsServiceRequest>,
+    ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
+        self.metrics.lock().unwrap().extend(request.into_inner().encode_to_vec());
+        Ok(Response::new(ExportMetricsServiceResponse::default()))
     }
 }
 
@@ -65,8 +83,9 @@ impl Collector {
         let collector = Self::default();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let service = TraceServiceServer::new(collector.clone()).max_decoding_message_size(usize::MAX);
-        let server = tonic::transport::Server::builder().add_service(service);
+        let traces = TraceServiceServer::new(collector.clone()).max_decoding_message_size(usize::MAX);
+        let metrics = MetricsServiceServer::new(collector.clone());
+        let server = tonic::transport::Server::builder().add_service(traces).add_service(metrics);
         tokio::spawn(server.serve_with_incoming(TcpIncoming::from(listener)));
         (collector, url)
     }
@@ -216,7 +235,10 @@ impl Overheard {
         self.rollcall.terminate().await;
         let mut everything = self.rollcall.outputs();
         everything.append(&mut self.said);
-        everything.push(("the exported spans".to_owned(), self.collector.received.lock().unwrap().clone()));
+        let (traces, metrics) = (&self.collector.traces, &self.collector.metrics);
+        for (place, sent) in [("the exported spans", traces), ("the exported metrics", metrics)] {
+            everything.push((place.to_owned(), sent.lock().unwrap().clone()));
+        }
         everything.into_iter().map(|(place, bytes)| (place, String::from_utf8_lossy(&bytes).into_owned())).collect()
     }
 }

@@ -165,17 +165,17 @@ mod tests {
 
     #[test]
     fn no_filter_asks_for_more_than_debug() {
-        for asked in ["trace", "sea_orm=trace", "info,sea_orm::database=trace", "[connect]=trace"] {
+        for asked in ["trace", "sea_orm=trace", "info,sea_orm=trace", "[connect]=trace"] {
             let subscriber = tracing_subscriber::registry().with(below_ceiling(EnvFilter::new(asked)));
             tracing::subscriber::with_default(subscriber, || {
-                let span = tracing::trace_span!(target: "sea_orm::database", "connect", options = "s3cret");
+                let span = tracing::trace_span!(target: "sea_orm", "connect", options = "s3cret");
                 assert!(span.is_disabled(), "{asked}");
-                assert!(!tracing::event_enabled!(target: "sea_orm::database", tracing::Level::TRACE), "{asked}");
+                assert!(!tracing::event_enabled!(target: "sea_orm", tracing::Level::TRACE), "{asked}");
             });
         }
         let subscriber = tracing_subscriber::registry().with(below_ceiling(EnvFilter::new("trace")));
         tracing::subscriber::with_default(subscriber, || {
-            assert!(tracing::event_enabled!(target: "sea_orm::database", tracing::Level::DEBUG));
+            assert!(tracing::event_enabled!(target: "sea_orm", tracing::Level::DEBUG));
         });
     }
 
