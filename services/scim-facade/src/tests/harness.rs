@@ -21,7 +21,7 @@ pub(super) struct Service {
     pub(super) identity: Identity,
     pub(super) credentials: Credentials,
     pub(super) tenant: TenantId,
-    key: String,
+    pub(super) key: String,
     pub(super) router: Router,
 }
 
