@@ -360,3 +360,15 @@ async fn a_process_that_ends_tells_when_and_from_where_keys_were_used(#[case] se
     let listed = rollcall.succeed(&["api-key", "list"]);
     assert!(listed.lines().any(|line| line.contains(&id) && line.contains(time)), "{time}: {listed}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d09_api_keys_starts_and_answers_while_there_is_no_identity() {
+    let Some(mut rollcall) = Rollcall::start(ServePostgres).await else { return };
+    rollcall.kill();
+    let api_keys = rollcall.replica_of_api_keys("api-keys-alone").await;
+    let server = format!("https://{}", api_keys.public);
+    let listed = rollcall.command(&rollcall.identity_url(), &server, &["signing-key", "list"]).output().unwrap();
+    assert!(listed.status.success(), "{listed:?}");
+    let unreached = rollcall.command(&rollcall.identity_url(), &server, &["user", "list"]).output().unwrap();
+    assert!(!unreached.status.success(), "there is an identity: {unreached:?}");
+}
