@@ -135,7 +135,6 @@ impl Hashing {
     }
 
     /// How often argon2 ran.
-    #[cfg(test)]
     pub(crate) fn runs(&self) -> u64 {
         self.runs.load(Ordering::Relaxed)
     }
