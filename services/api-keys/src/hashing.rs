@@ -1,6 +1,8 @@
 //! argon2id over keys, slow by design and therefore bounded: so many run, so many wait, the rest are told to come
 //! again.
 
+mod threads;
+
 use std::{
     sync::{
         Arc,
@@ -12,12 +14,10 @@ use std::{
 use argon2::{Algorithm, Argon2, Params, PasswordHash, PasswordHasher, PasswordVerifier, Version, password_hash};
 use authn::{KeyText, key::Kind};
 use ids::ApiKeyId;
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    task,
-};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{config::HashWork, domain::Error};
+use threads::Threads;
 
 /// OWASP's choice of lanes for argon2id.
 const LANES: u32 = 1;
@@ -29,6 +29,7 @@ const WAITING_MAX: usize = 256;
 #[derive(Debug)]
 pub(crate) struct Hashing {
     work: HashWork,
+    threads: Threads,
     running: Arc<Semaphore>,
     /// A place for each that runs or waits.
     line: Arc<Semaphore>,
@@ -46,8 +47,13 @@ impl Hashing {
 
     /// Runs at most `running` at once, with at most `waiting` behind them.
     pub(crate) async fn bounded(work: HashWork, running: usize, waiting: usize) -> Result<Self, Error> {
+        let threads = Threads::start(running).map_err(|error| {
+            tracing::error!(%error, "the threads for argon2 could not be started");
+            Error::Internal
+        })?;
         let mut hashing = Self {
             work,
+            threads,
             running: Arc::new(Semaphore::new(running)),
             line: Arc::new(Semaphore::new(running + waiting)),
             nobodys: String::new(),
@@ -100,18 +106,18 @@ impl Hashing {
     ) -> Result<T, Error> {
         let turn = self.turn().await?;
         self.runs.fetch_add(1, Ordering::Relaxed);
-        let outcome = task::spawn_blocking(move || {
+        let outcome = self.threads.run(move || {
             // The place is given back when the work is done, not when its caller goes away.
             let _turn = turn;
             work()
         });
         match outcome.await {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(error)) => {
+            Some(Ok(value)) => Ok(value),
+            Some(Err(error)) => {
                 tracing::error!(%error, "argon2 failed");
                 Err(Error::Internal)
             }
-            Err(_) => Err(Error::Internal),
+            None => Err(Error::Internal),
         }
     }
 
@@ -126,6 +132,13 @@ impl Hashing {
     pub(crate) fn hold(&self) -> OwnedSemaphorePermit {
         let all = u32::try_from(self.running.available_permits()).unwrap();
         Arc::clone(&self.running).try_acquire_many_owned(all).unwrap()
+    }
+
+    /// Takes every place, so that all who come are told to come again until the answer is dropped.
+    #[cfg(test)]
+    pub(crate) fn take_places(&self) -> OwnedSemaphorePermit {
+        let all = u32::try_from(self.line.available_permits()).unwrap();
+        Arc::clone(&self.line).try_acquire_many_owned(all).unwrap()
     }
 
     /// How many more may come.
