@@ -59,7 +59,7 @@ impl Admission {
 }
 
 impl Admitted<'_> {
-    /// The credential was right.
+    /// The credential was not wrong.
     pub(crate) fn give_back(self) {
         let Some(key) = self.key else { return };
         let mut whole_at = self.admission.0.lock().unwrap_or_else(PoisonError::into_inner);

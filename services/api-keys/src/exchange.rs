@@ -196,16 +196,32 @@ impl Exchange {
     /// (`rules.md` R3).
     async fn verify(&self, key: &KeyText, address: Option<IpAddr>) -> Result<(Credential, Timestamp), Error> {
         let digest = self.digester.digest(key.expose());
+        if let Some(hash) = self.verified.get(&digest).await
+            && let Some(known) = self.known(key, &hash).await?
+        {
+            return Ok(known);
+        }
+        // Asked before the database is: the rest of a flood costs little more than its being told to come later.
+        let admitted = self.admission.admit(address)?;
+        let checked = self.check(key, digest).await;
+        // Nobody's allowance is used up by faults of ours.
+        if checked.as_ref().err() != Some(&Error::Unauthenticated) {
+            admitted.give_back();
+        }
+        checked
+    }
+
+    /// What stands behind a key that was verified against `hash`, unless that has changed.
+    async fn known(&self, key: &KeyText, hash: &str) -> Result<Option<(Credential, Timestamp)>, Error> {
         let now = Timestamp::now();
         let found = self.store.credential(key.id()).await?;
-        if let Some(credential) = &found
-            && credential.is_active(now)
-            && self.verified.get(&digest).await.as_ref() == Some(&credential.hash)
-        {
-            return Ok((consistent(credential.clone(), key.kind())?, now));
-        }
-        let admitted = self.admission.admit(address)?;
-        let hash = found.map(|credential| credential.hash);
+        let known = found.filter(|credential| credential.is_active(now) && credential.hash == hash);
+        known.map(|credential| Ok((consistent(credential, key.kind())?, now))).transpose()
+    }
+
+    /// Checks a key by argon2.
+    async fn check(&self, key: &KeyText, digest: [u8; 32]) -> Result<(Credential, Timestamp), Error> {
+        let hash = self.store.credential(key.id()).await?.map(|credential| credential.hash);
         if !self.hashing.verify(key.clone(), hash.clone()).await? {
             return Err(Error::Unauthenticated);
         }
@@ -216,7 +232,6 @@ impl Exchange {
         let credential = self.store.credential(key.id()).await?.filter(|credential| credential.is_active(now));
         let credential = credential.filter(|credential| Some(&credential.hash) == hash.as_ref());
         let credential = consistent(credential.ok_or(Error::Unauthenticated)?, key.kind())?;
-        admitted.give_back();
         let hash = self.rehashed(key, &credential.hash).await.unwrap_or_else(|| credential.hash.clone());
         self.verified.insert(digest, hash).await;
         Ok((credential, now))
