@@ -11,13 +11,19 @@ use std::{
     thread,
 };
 
-use argon2::{Algorithm, Argon2, Params, PasswordHash, PasswordHasher, PasswordVerifier, Version, password_hash};
+use argon2::{
+    Algorithm, Argon2, Params, PasswordHash, Version,
+    password_hash::{
+        self,
+        phc::{Output, ParamsString, Salt},
+    },
+};
 use authn::{KeyText, key::Kind};
 use ids::ApiKeyId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{config::HashWork, domain::Error};
-use threads::Threads;
+use threads::{Memory, Threads};
 
 /// OWASP's choice of lanes for argon2id.
 const LANES: u32 = 1;
@@ -67,9 +73,17 @@ impl Hashing {
     /// The PHC string of `key`.
     pub(crate) async fn hash(&self, key: KeyText) -> Result<String, Error> {
         let work = self.work;
-        self.run(move || {
-            let hash: PasswordHash = argon2(work)?.hash_password(key.expose().as_bytes())?;
-            Ok(hash.to_string())
+        self.run(move |memory| {
+            let params = Params::new(work.memory_kib(), work.passes(), LANES, Some(Params::DEFAULT_OUTPUT_LEN))?;
+            let hash = PasswordHash {
+                algorithm: Algorithm::Argon2id.ident(),
+                version: Some(Version::V0x13.into()),
+                params: ParamsString::try_from(&params)?,
+                salt: Some(Salt::generate()),
+                hash: None,
+            };
+            let output = output(&key, &hash, params, memory)?;
+            Ok(PasswordHash { hash: Some(output), ..hash }.to_string())
         })
         .await
     }
@@ -78,18 +92,13 @@ impl Hashing {
     pub(crate) async fn verify(&self, key: KeyText, hash: Option<String>) -> Result<bool, Error> {
         let known = hash.is_some();
         let hash = hash.unwrap_or_else(|| self.nobodys.clone());
-        let work = self.work;
-        self.run(move || {
+        self.run(move |memory| {
             let hash = PasswordHash::new(&hash)?;
-            // Without these the library calls every key wrong, and does so at once.
-            if hash.salt.is_none() || hash.hash.is_none() {
-                return Err(password_hash::Error::EncodingInvalid);
-            }
-            match argon2(work)?.verify_password(key.expose().as_bytes(), &hash) {
-                Ok(()) => Ok(known),
-                Err(password_hash::Error::PasswordInvalid) => Ok(false),
-                Err(error) => Err(error),
-            }
+            // A hash without one is no key's, and to say so at once would tell that it is none.
+            let expected = hash.hash.as_ref().ok_or(password_hash::Error::EncodingInvalid)?;
+            let found = output(&key, &hash, Params::try_from(&hash)?, memory)?;
+            // Outputs are compared in constant time.
+            Ok(found == *expected && known)
         })
         .await
     }
@@ -102,14 +111,14 @@ impl Hashing {
 
     async fn run<T: Send + 'static>(
         &self,
-        work: impl FnOnce() -> password_hash::Result<T> + Send + 'static,
+        work: impl FnOnce(&mut Memory) -> password_hash::Result<T> + Send + 'static,
     ) -> Result<T, Error> {
         let turn = self.turn().await?;
         self.runs.fetch_add(1, Ordering::Relaxed);
-        let outcome = self.threads.run(move || {
+        let outcome = self.threads.run(move |memory| {
             // The place is given back when the work is done, not when its caller goes away.
             let _turn = turn;
-            work()
+            work(memory)
         });
         match outcome.await {
             Some(Ok(value)) => Ok(value),
@@ -153,9 +162,22 @@ impl Hashing {
     }
 }
 
-fn argon2(work: HashWork) -> password_hash::Result<Argon2<'static>> {
-    let params = Params::new(work.memory_kib(), work.passes(), LANES, None)?;
-    Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
+/// What argon2 makes of `key` by the algorithm, version and salt of `hash`.
+fn output(key: &KeyText, hash: &PasswordHash, params: Params, memory: &mut Memory) -> password_hash::Result<Output> {
+    let salt = hash.salt.as_ref().ok_or(password_hash::Error::EncodingInvalid)?;
+    let algorithm = Algorithm::try_from(hash.algorithm.as_str())?;
+    let version = hash.version.map(Version::try_from).transpose()?.unwrap_or_default();
+    let mut output = [0; Output::MAX_LENGTH];
+    let length = params.output_len().unwrap_or(Params::DEFAULT_OUTPUT_LEN);
+    let output = output.get_mut(..length).ok_or(password_hash::Error::OutputSize)?;
+    let blocks = memory.of(&params);
+    Argon2::new(algorithm, version, params).hash_password_into_with_memory(
+        key.expose().as_bytes(),
+        salt,
+        output,
+        blocks,
+    )?;
+    Ok(Output::new(output)?)
 }
 
 #[cfg(test)]
