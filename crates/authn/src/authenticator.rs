@@ -27,6 +27,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The pause before an exchange is tried again that was answered with a token of a withdrawn signing key.
 const WITHDRAWN_PAUSE: Duration = Duration::from_millis(100);
 
+/// How long a request is kept that is told to come later. Whoever sends as fast as he is answered sends no more than one in this time on each of
+/// his connections, and leaves the processor to others; whoever heeds the answer comes later in any case (`rules.md` R4, R14).
+pub(crate) const LATER_PAUSE: Duration = Duration::from_secs(1);
+
 /// Where a credential came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
@@ -134,6 +138,20 @@ impl Authenticator {
     }
 
     async fn exchanged(
+        &self,
+        presented: &Presented,
+        source: Source,
+        deadline: Instant,
+    ) -> Result<Arc<Principal>, Error> {
+        let outcome = self.exchanged_at_once(presented, source, deadline).await;
+        if let Err(Error::OverBudget { .. } | Error::Unavailable { .. }) = outcome {
+            // It holds nothing here that others wait for.
+            tokio::time::sleep_until(deadline.min(Instant::now() + LATER_PAUSE)).await;
+        }
+        outcome
+    }
+
+    async fn exchanged_at_once(
         &self,
         presented: &Presented,
         source: Source,
