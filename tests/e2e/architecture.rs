@@ -45,6 +45,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "telemetry",
         ],
     ),
+    ("bench", &["api-keys", "authn", "database", "ids", "outbound", "proto"]),
 ];
 
 /// A word of code, where alone it may stand, and why.

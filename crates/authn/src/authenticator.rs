@@ -29,6 +29,10 @@ const RENEWAL_PAUSE: Duration = Duration::from_millis(100);
 /// How many OAuth clients may be asking for a token.
 const CLIENTS_MAX: usize = 128;
 
+/// How long a request is kept that is told to come later. Whoever sends as fast as he is answered sends no more than one in this time on each of
+/// his connections, and leaves the processor to others; whoever heeds the answer comes later in any case (`rules.md` R4, R14).
+pub(crate) const LATER_PAUSE: Duration = Duration::from_secs(1);
+
 /// Where a credential came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
@@ -150,6 +154,20 @@ impl Authenticator {
     }
 
     async fn exchanged(
+        &self,
+        presented: &Presented,
+        source: Source,
+        deadline: Instant,
+    ) -> Result<Arc<Principal>, Error> {
+        let outcome = self.exchanged_at_once(presented, source, deadline).await;
+        if let Err(Error::OverBudget { .. } | Error::Unavailable { .. }) = outcome {
+            // It holds nothing here that others wait for.
+            tokio::time::sleep_until(deadline.min(Instant::now() + LATER_PAUSE)).await;
+        }
+        outcome
+    }
+
+    async fn exchanged_at_once(
         &self,
         presented: &Presented,
         source: Source,

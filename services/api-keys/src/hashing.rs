@@ -1,6 +1,8 @@
 //! argon2id over keys, slow by design and therefore bounded: so many run, so many wait, the rest are told to come
 //! again.
 
+mod threads;
+
 use std::{
     sync::{
         Arc,
@@ -9,15 +11,19 @@ use std::{
     thread,
 };
 
-use argon2::{Algorithm, Argon2, Params, PasswordHash, PasswordHasher, PasswordVerifier, Version, password_hash};
+use argon2::{
+    Algorithm, Argon2, Params, PasswordHash, Version,
+    password_hash::{
+        self,
+        phc::{Output, ParamsString, Salt},
+    },
+};
 use authn::{KeyText, key::Kind};
 use ids::ApiKeyId;
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    task,
-};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{config::HashWork, domain::Error};
+use threads::{Memory, Threads};
 
 /// OWASP's choice of lanes for argon2id.
 const LANES: u32 = 1;
@@ -32,6 +38,7 @@ const MINTING_MAX: usize = 16;
 #[derive(Debug)]
 pub(crate) struct Hashing {
     work: HashWork,
+    threads: Threads,
     running: Arc<Semaphore>,
     /// A place for each that runs or waits.
     line: Arc<Semaphore>,
@@ -52,8 +59,13 @@ impl Hashing {
 
     /// Runs at most `running` at once, with at most `waiting` behind them.
     pub(crate) async fn bounded(work: HashWork, running: usize, waiting: usize) -> Result<Self, Error> {
+        let threads = Threads::start(running).map_err(|error| {
+            tracing::error!(%error, "the threads for argon2 could not be started");
+            Error::Internal
+        })?;
         let mut hashing = Self {
             work,
+            threads,
             running: Arc::new(Semaphore::new(running)),
             line: Arc::new(Semaphore::new(running + waiting)),
             minting: Arc::new(Semaphore::new(1)),
@@ -70,9 +82,17 @@ impl Hashing {
     pub(crate) async fn hash(&self, key: KeyText) -> Result<String, Error> {
         let work = self.work;
         let turn = turn(&self.minting_line, &self.minting).await?;
-        self.run(turn, move || {
-            let hash: PasswordHash = argon2(work)?.hash_password(key.expose().as_bytes())?;
-            Ok(hash.to_string())
+        self.run(turn, move |memory| {
+            let params = Params::new(work.memory_kib(), work.passes(), LANES, Some(Params::DEFAULT_OUTPUT_LEN))?;
+            let hash = PasswordHash {
+                algorithm: Algorithm::Argon2id.ident(),
+                version: Some(Version::V0x13.into()),
+                params: ParamsString::try_from(&params)?,
+                salt: Some(Salt::generate()),
+                hash: None,
+            };
+            let output = output(&key, &hash, params, memory)?;
+            Ok(PasswordHash { hash: Some(output), ..hash }.to_string())
         })
         .await
     }
@@ -83,19 +103,14 @@ impl Hashing {
     pub(crate) async fn verify(&self, key: KeyText, hash: Option<String>) -> Result<bool, Error> {
         let known = hash.is_some();
         let hash = hash.unwrap_or_else(|| self.nobodys.clone());
-        let work = self.work;
         let turn = turn(&self.line, &self.running).await?;
-        self.run(turn, move || {
+        self.run(turn, move |memory| {
             let hash = PasswordHash::new(&hash)?;
-            // Without these the library calls every key wrong, and does so at once.
-            if hash.salt.is_none() || hash.hash.is_none() {
-                return Err(password_hash::Error::EncodingInvalid);
-            }
-            match argon2(work)?.verify_password(key.expose().as_bytes(), &hash) {
-                Ok(()) => Ok(known),
-                Err(password_hash::Error::PasswordInvalid) => Ok(false),
-                Err(error) => Err(error),
-            }
+            // A hash without one is no key's, and to say so at once would tell that it is none.
+            let expected = hash.hash.as_ref().ok_or(password_hash::Error::EncodingInvalid)?;
+            let found = output(&key, &hash, Params::try_from(&hash)?, memory)?;
+            // Outputs are compared in constant time.
+            Ok(found == *expected && known)
         })
         .await
     }
@@ -109,21 +124,21 @@ impl Hashing {
     async fn run<T: Send + 'static>(
         &self,
         turn: Turn,
-        work: impl FnOnce() -> password_hash::Result<T> + Send + 'static,
+        work: impl FnOnce(&mut Memory) -> password_hash::Result<T> + Send + 'static,
     ) -> Result<T, Error> {
         self.runs.fetch_add(1, Ordering::Relaxed);
-        let outcome = task::spawn_blocking(move || {
+        let outcome = self.threads.run(move |memory| {
             // The place is given back when the work is done, not when its caller goes away.
             let _turn = turn;
-            work()
+            work(memory)
         });
         match outcome.await {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(error)) => {
+            Some(Ok(value)) => Ok(value),
+            Some(Err(error)) => {
                 tracing::error!(%error, "argon2 failed");
                 Err(Error::Internal)
             }
-            Err(_) => Err(Error::Internal),
+            None => Err(Error::Internal),
         }
     }
 
@@ -134,6 +149,13 @@ impl Hashing {
         Arc::clone(&self.running).try_acquire_many_owned(all).unwrap()
     }
 
+    /// Takes every place, so that all who come are told to come again until the answer is dropped.
+    #[cfg(test)]
+    pub(crate) fn take_places(&self) -> OwnedSemaphorePermit {
+        let all = u32::try_from(self.line.available_permits()).unwrap();
+        Arc::clone(&self.line).try_acquire_many_owned(all).unwrap()
+    }
+
     /// How many more may come.
     #[cfg(test)]
     pub(crate) fn places(&self) -> usize {
@@ -141,7 +163,6 @@ impl Hashing {
     }
 
     /// How often argon2 ran.
-    #[cfg(test)]
     pub(crate) fn runs(&self) -> u64 {
         self.runs.load(Ordering::Relaxed)
     }
@@ -156,9 +177,22 @@ async fn turn(line: &Arc<Semaphore>, running: &Arc<Semaphore>) -> Result<Turn, E
     Ok([place, running])
 }
 
-fn argon2(work: HashWork) -> password_hash::Result<Argon2<'static>> {
-    let params = Params::new(work.memory_kib(), work.passes(), LANES, None)?;
-    Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
+/// What argon2 makes of `key` by the algorithm, version and salt of `hash`.
+fn output(key: &KeyText, hash: &PasswordHash, params: Params, memory: &mut Memory) -> password_hash::Result<Output> {
+    let salt = hash.salt.as_ref().ok_or(password_hash::Error::EncodingInvalid)?;
+    let algorithm = Algorithm::try_from(hash.algorithm.as_str())?;
+    let version = hash.version.map(Version::try_from).transpose()?.unwrap_or_default();
+    let mut output = [0; Output::MAX_LENGTH];
+    let length = params.output_len().unwrap_or(Params::DEFAULT_OUTPUT_LEN);
+    let output = output.get_mut(..length).ok_or(password_hash::Error::OutputSize)?;
+    let blocks = memory.of(&params);
+    Argon2::new(algorithm, version, params).hash_password_into_with_memory(
+        key.expose().as_bytes(),
+        salt,
+        output,
+        blocks,
+    )?;
+    Ok(Output::new(output)?)
 }
 
 #[cfg(test)]

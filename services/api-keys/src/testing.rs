@@ -118,7 +118,7 @@ impl Replica {
 
     /// How often argon2 has run here.
     pub(crate) fn runs(&self) -> u64 {
-        self.api_keys.0.hashing.runs()
+        self.api_keys.argon2_runs()
     }
 }
 

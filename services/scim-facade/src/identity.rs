@@ -18,6 +18,8 @@ use tokio::time::Instant;
 use tonic::{Code, ConnectError, Request, Response, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
+use crate::shares::Shares;
+
 // The messages that handlers pass between the mapping and these calls; nothing else names the wire's types.
 pub(crate) use proto::{
     Channel,
@@ -38,9 +40,10 @@ const USER_ATTRIBUTES_MAX: i32 = 1_000;
 /// The largest answer: a page of 1,000 users with long profiles.
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// The generated clients over one channel.
+/// The generated clients over one channel, and each tenant's share of it.
 #[derive(Clone, Debug)]
 pub(crate) struct Clients {
+    shares: Arc<Shares>,
     users: UserServiceClient<Channel>,
     groups: GroupServiceClient<Channel>,
     tenants: TenantServiceClient<Channel>,
@@ -50,6 +53,7 @@ pub(crate) struct Clients {
 impl Clients {
     pub(crate) fn new(channel: Channel) -> Self {
         Self {
+            shares: Arc::new(Shares::new()),
             users: UserServiceClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX),
             groups: GroupServiceClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX),
             tenants: TenantServiceClient::new(channel.clone()),
@@ -186,6 +190,8 @@ impl Directory {
         F: Future<Output = Result<Response<R>, Status>>,
     {
         let held_until = Instant::now() + HOLD;
+        let place = self.clients.shares.take(self.principal.tenant, held_until).await;
+        let _place = place.ok_or_else(|| Status::unavailable("the tenant has as many calls under way as it may"))?;
         let (mut principal, mut pause, mut is_renewed) = (Arc::clone(&self.principal), PAUSE_FIRST, false);
         loop {
             let request = self.request(message.clone(), &principal);

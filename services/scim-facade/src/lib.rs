@@ -16,6 +16,7 @@ mod oauth;
 mod precondition;
 mod routes;
 mod schemas;
+mod shares;
 #[cfg(test)]
 mod tests;
 mod turns;

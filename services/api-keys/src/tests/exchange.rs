@@ -140,6 +140,25 @@ async fn r04_a_flood_of_wrong_keys_is_turned_away_and_a_verified_key_passes_it(
     until(async || replica.exchange(&cold).await.is_ok()).await;
 }
 
+#[tokio::test]
+async fn r04_an_address_is_not_blamed_for_keys_that_could_not_be_checked() {
+    let replica = World::new(Engine::Sqlite).await.unwrap().replica().await;
+    let key = replica.create(TenantId::generate(), &[]).await;
+    let from_one_address = async || {
+        let (key, client_address) = (key.expose().to_owned(), "192.0.2.1".to_owned());
+        replica.credentials().exchange_api_key(ExchangeApiKeyRequest { key, client_address }).await
+    };
+    let hashing = &replica.api_keys.0.hashing;
+    let held = hashing.hold();
+    let line = hashing.take_places();
+    // Far more often than an address may send a wrong key.
+    for _ in 0..100 {
+        assert_eq!(from_one_address().await.unwrap_err().code(), Code::ResourceExhausted);
+    }
+    drop((held, line));
+    from_one_address().await.unwrap();
+}
+
 #[rstest]
 #[tokio::test]
 async fn a_key_that_is_revoked_while_argon2_runs_is_refused(

@@ -1,0 +1,5 @@
+//! The scenarios: what is started, what is sent, what is told.
+
+pub(crate) mod authentication;
+pub(crate) mod fairness;
+pub(crate) mod flood;
