@@ -27,10 +27,10 @@ use threads::{Memory, Threads};
 
 /// OWASP's choice of lanes for argon2id.
 const LANES: u32 = 1;
-/// The most that run at once, whatever the cores: each holds its memory.
+/// The most that run at once, however many cores there are: each holds its memory. One core is left to requests.
 const RUNNING_MAX: usize = 4;
 /// How many may wait for their turn. On two cores the last waits some four seconds.
-const WAITING_MAX: usize = 256;
+const WAITING_MAX: usize = 128;
 /// How many new keys may be hashed at once or wait for it, apart from all that are verified: administrators make them, and no flood of wrong
 /// keys is to keep them from rotating one.
 const MINTING_MAX: usize = 16;
@@ -54,7 +54,7 @@ impl Hashing {
     /// Makes hashes with this much work.
     pub(crate) async fn new(work: HashWork) -> Result<Self, Error> {
         let cores = thread::available_parallelism().map_or(1, usize::from);
-        Self::bounded(work, cores.min(RUNNING_MAX), WAITING_MAX).await
+        Self::bounded(work, cores.saturating_sub(1).clamp(1, RUNNING_MAX), WAITING_MAX).await
     }
 
     /// Runs at most `running` at once, with at most `waiting` behind them.
