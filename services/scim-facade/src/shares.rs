@@ -14,8 +14,8 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-/// How many calls of one tenant may be under way. It is enough for all that a tenant may send in a second as long as a call takes 16 ms.
-const CALLS_MAX: usize = 8;
+/// How many calls of one tenant may be under way. It is enough for all that a tenant may send in a second as long as a call takes 8 ms.
+const CALLS_MAX: usize = 4;
 /// How many tenants are remembered before those that ask for nothing are looked for.
 const SWEEP_MIN: usize = 1024;
 
