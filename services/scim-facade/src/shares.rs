@@ -6,6 +6,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
+    thread,
 };
 
 use ids::TenantId;
@@ -14,14 +15,20 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-/// How many calls of one tenant may be under way. It is enough for all that a tenant may send in a second as long as a call takes 8 ms.
-const CALLS_MAX: usize = 4;
+/// How many calls of one tenant may be under way for each core, and on the smallest machine. Four are enough for all that a tenant may send in a
+/// second as long as a call takes 8 ms.
+const CALLS_PER_CORE: usize = 2;
+const CALLS_MIN: usize = 4;
 /// How many tenants are remembered before those that ask for nothing are looked for.
 const SWEEP_MIN: usize = 1024;
 
 /// The share of each tenant.
 #[derive(Debug)]
-pub(crate) struct Shares(Mutex<State>);
+pub(crate) struct Shares {
+    /// How large a share is, in calls.
+    size: usize,
+    state: Mutex<State>,
+}
 
 #[derive(Debug)]
 struct State {
@@ -32,7 +39,9 @@ struct State {
 
 impl Shares {
     pub(crate) fn new() -> Self {
-        Self(Mutex::new(State { tenants: HashMap::new(), sweep_at: SWEEP_MIN }))
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let state = State { tenants: HashMap::new(), sweep_at: SWEEP_MIN };
+        Self { size: CALLS_MIN.max(CALLS_PER_CORE * cores), state: Mutex::new(state) }
     }
 
     /// Waits for a place in the tenant's share, which is held until the answer is dropped; none if there is none until then.
@@ -43,13 +52,13 @@ impl Shares {
     }
 
     fn of(&self, tenant: TenantId) -> Arc<Semaphore> {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.tenants.len() >= state.sweep_at {
             // A place that is held or waited for is a second owner.
             state.tenants.retain(|_, share| Arc::strong_count(share) > 1);
             state.sweep_at = SWEEP_MIN.max(2 * state.tenants.len());
         }
-        let share = state.tenants.entry(tenant).or_insert_with(|| Arc::new(Semaphore::new(CALLS_MAX)));
+        let share = state.tenants.entry(tenant).or_insert_with(|| Arc::new(Semaphore::new(self.size)));
         Arc::clone(share)
     }
 }
@@ -65,7 +74,7 @@ mod tests {
         let (shares, loud, quiet) = (Shares::new(), TenantId::generate(), TenantId::generate());
         let soon = || Instant::now() + Duration::from_secs(1);
         let mut held = Vec::new();
-        for _ in 0..CALLS_MAX {
+        for _ in 0..shares.size {
             held.push(shares.take(loud, soon()).await.unwrap());
         }
         assert!(shares.take(loud, soon()).await.is_none());
@@ -78,13 +87,13 @@ mod tests {
     async fn tenants_that_ask_for_nothing_are_forgotten_and_those_that_do_are_not() {
         let (shares, busy) = (Shares::new(), TenantId::generate());
         let mut held = Vec::new();
-        for _ in 0..CALLS_MAX {
+        for _ in 0..shares.size {
             held.push(shares.take(busy, Instant::now()).await.unwrap());
         }
         for _ in 0..10 * SWEEP_MIN {
             drop(shares.take(TenantId::generate(), Instant::now()).await.unwrap());
         }
-        assert!(shares.0.lock().unwrap().tenants.len() <= SWEEP_MIN + 1);
+        assert!(shares.state.lock().unwrap().tenants.len() <= SWEEP_MIN + 1);
         assert!(shares.take(busy, Instant::now()).await.is_none());
     }
 }
