@@ -119,12 +119,21 @@ async fn r24_a_log_that_was_changed_in_the_database_does_not_verify(
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread")]
-async fn r26_a_blanked_entry_still_verifies(#[values(UpSqlite, UpPostgres)] deployment: Deployment) {
+async fn r26_what_an_erasure_blanked_verifies_and_what_nobody_erased_does_not(
+    #[values(UpSqlite, UpPostgres)] deployment: Deployment,
+) {
     let Some(rollcall) = acted(deployment).await else { return };
+    let user = rollcall.json(&["user", "list"])[0].clone();
+    rollcall.succeed(&["user", "erase", user["id"].as_str().unwrap()]);
+    assert!(!rollcall.json(&["user", "list"]).as_array().unwrap().contains(&user));
+    let log = verified(&rollcall, "identity");
+    assert!(log["blanked"].as_u64().unwrap() > 0, "{log}");
+    let name = user["userName"].as_str().unwrap();
+    assert!(!rollcall.succeed(&["audit", "export"]).contains(name), "{name}");
+
     let blank = "UPDATE audit_entries SET detail = '', before_values = '{}', after_values = '{}', salt = NULL";
     rollcall.sql("identity", &format!("{blank} WHERE position = 2")).await;
-    let log = verified(&rollcall, "identity");
-    assert_eq!(log["blanked"], 1, "{log}");
+    breaks(&rollcall.cli(&["audit", "verify"]), "identity: the chain breaks at position 2: the values are gone");
 }
 
 #[rstest]

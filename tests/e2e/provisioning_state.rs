@@ -1,4 +1,4 @@
-//! Off, on and paused, as a directory meets them (rule R13).
+//! Off, on, paused and preview, as a directory meets them (rule R13).
 
 use reqwest::Method;
 use rstest::rstest;
@@ -66,4 +66,37 @@ async fn r13_paused_answers_reads_and_asks_writes_to_come_back(
     rollcall.succeed(&["scim", "enable"]);
     let read = rollcall.scim(&key, Method::GET, &path, None).await.json();
     assert_eq!((&read["userName"], &read["meta"]["version"]), (&json!("ada"), &user["meta"]["version"]));
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn r13_preview_answers_reads_and_tells_what_each_write_would_do(
+    #[values(UpSqlite, ServePostgres)] deployment: Deployment,
+) {
+    let Some((rollcall, key)) = Rollcall::provisioned(deployment).await else { return };
+    let user = rollcall.scim(&key, Method::POST, "/Users", Some(&json!({"userName": "ada"}))).await.json();
+    let path = format!("/Users/{}", user["id"].as_str().unwrap());
+    let shown = rollcall.json(&["scim", "preview", "--reason", "before the first sync"]);
+    assert_eq!(
+        (&shown["provisioningState"], &shown["provisioningStateReason"]),
+        (&json!("PROVISIONING_STATE_PREVIEW"), &json!("before the first sync"))
+    );
+    assert_eq!(rollcall.scim(&key, Method::GET, &path, None).await.status, 200);
+    let (eva, rename) =
+        (json!({"userName": "eva"}), json!({"Operations": [{"op": "Replace", "path": "displayName", "value": "Ada"}]}));
+    for (method, path, body, would) in [
+        (Method::POST, "/Users", Some(&eva), "this would create a user"),
+        (Method::PUT, &*path, Some(&eva), "this would change the user"),
+        (Method::PATCH, &*path, Some(&rename), "this would change the user"),
+        (Method::DELETE, &*path, None, "this would delete the user"),
+        (Method::POST, "/Groups", Some(&json!({"displayName": "Ops"})), "this would create a group"),
+    ] {
+        let answer = rollcall.scim(&key, method.clone(), path, body).await;
+        assert_eq!(answer.status, 503, "{method} {path}: {answer:?}");
+        assert!(answer.json()["detail"].as_str().unwrap().contains(would), "{method} {path}: {answer:?}");
+        assert_eq!(answer.header("retry-after"), "300", "{method} {path}");
+    }
+    rollcall.succeed(&["scim", "enable"]);
+    assert_eq!(rollcall.scim(&key, Method::GET, "/Users", None).await.json()["totalResults"], 1);
+    assert_eq!(rollcall.scim(&key, Method::GET, &path, None).await.json()["meta"], user["meta"]);
 }

@@ -5,6 +5,7 @@
 
 mod chain;
 mod content;
+mod erasure;
 #[cfg(test)]
 mod tests;
 mod verifier;

@@ -180,14 +180,33 @@ proptest! {
 
     #[test]
     fn r26_blanked_entries_verify_and_are_counted(mut rows in rows(), which in prop::collection::vec(any::<bool>(), 8)) {
-        let mut blanked = 0;
+        let mut blanked = Vec::new();
         for (row, blank) in rows.iter_mut().zip(which) {
             if blank {
                 (row.content, row.salt) = (Content::default(), Vec::new());
-                blanked += 1;
+                blanked.push(row.position);
             }
         }
-        prop_assert_eq!(verified(&rows, Link::START).unwrap().blanked(), blanked);
+        let verifier = verified(&rows, Link::START).unwrap();
+        prop_assert_eq!(verifier.blanked(), blanked.len() as u64);
+        // Nobody has told of an erasure.
+        let unexplained = blanked.first().map(|position| Broken { position: *position, reason: Reason::NotErased });
+        prop_assert_eq!(verifier.check_erasures().err(), unexplained);
+    }
+
+    #[test]
+    fn r26_an_entry_that_was_blanked_is_right_where_a_later_one_tells_of_it(
+        mut rows in rows(),
+        at in any::<prop::sample::Index>(),
+        tells in any::<bool>(),
+    ) {
+        let at = at.index(rows.len());
+        let (last, position) = (verified(&rows, Link::START).unwrap().last(), rows[at].position);
+        (rows[at].content, rows[at].salt) = (Content::default(), Vec::new());
+        let (after, _) = Values::new().with_erased(&[if tells { position } else { position + 1 }]);
+        let erasure = Row { content: Content::default().after(after), salt: vec![1], ..rows[at].clone() };
+        rows.extend(chained(vec![erasure], last));
+        prop_assert_eq!(verified(&rows, Link::START).unwrap().check_erasures().is_ok(), tells);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Checking a log, entry by entry.
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use crate::{Content, Entry, Hash, Link, Log};
 
@@ -43,6 +43,8 @@ pub enum Reason {
     HashDiffers,
     /// The values or the detail are not those that were written, nor were they blanked.
     ValuesDiffer,
+    /// They were blanked, and no later entry tells of an erasure that did it.
+    NotErased,
 }
 
 impl fmt::Display for Reason {
@@ -52,6 +54,7 @@ impl fmt::Display for Reason {
             Self::End => f.write_str("the log ends before it"),
             Self::HashDiffers => f.write_str("the hash differs: the entry or one before it was changed"),
             Self::ValuesDiffer => f.write_str("the values differ from their digest"),
+            Self::NotErased => f.write_str("the values are gone, and no later entry tells of an erasure"),
         }
     }
 }
@@ -63,13 +66,15 @@ pub struct Verifier {
     last: Link,
     entries: u64,
     blanked: u64,
+    /// The blanked positions of which no erasure has told yet.
+    unexplained: BTreeSet<i64>,
 }
 
 impl Verifier {
     /// Begins after `anchor`, which is taken for true.
     #[must_use]
     pub const fn new(log: Log, anchor: Link) -> Self {
-        Self { log, last: anchor, entries: 0, blanked: 0 }
+        Self { log, last: anchor, entries: 0, blanked: 0, unexplained: BTreeSet::new() }
     }
 
     /// Checks the next entry.
@@ -94,7 +99,27 @@ impl Verifier {
         self.last = Link { position, hash };
         self.entries += 1;
         self.blanked += u64::from(blanked);
+        if blanked {
+            self.unexplained.insert(position);
+        }
+        for erased in stored.content.after.erased().filter(|erased| erased.start() <= erased.end()) {
+            let told: Vec<i64> = self.unexplained.range(erased).copied().collect();
+            for position in told {
+                self.unexplained.remove(&position);
+            }
+        }
         Ok(())
+    }
+
+    /// Checks, at the log's end, that each blanked entry was blanked by an erasure of which a later entry tells.
+    ///
+    /// # Errors
+    /// At the first that was not.
+    pub fn check_erasures(&self) -> Result<(), Broken> {
+        match self.unexplained.first() {
+            Some(position) => Err(Broken { position: *position, reason: Reason::NotErased }),
+            None => Ok(()),
+        }
     }
 
     /// The place of the last entry that was found right, at first the anchor.

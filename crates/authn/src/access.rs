@@ -74,6 +74,7 @@ pub const ROWS: &[Row] = &[
     directory("/rollcall.identity.v1.UserAttributeService/ListUserAttributes", READ),
     directory("/rollcall.identity.v1.UserService/CreateUser", WRITE),
     directory("/rollcall.identity.v1.UserService/DeleteUser", WRITE),
+    client("/rollcall.identity.v1.UserService/EraseUser", ADMIN),
     directory("/rollcall.identity.v1.UserService/GetUser", READ),
     directory("/rollcall.identity.v1.UserService/ListUsers", READ),
     directory("/rollcall.identity.v1.UserService/ReplaceUser", WRITE),

@@ -26,6 +26,8 @@ const OFF: &str = "provisioning is off for this tenant: an administrator turns i
                    Settings → Provisioning) and then presses \"Restart provisioning\" in Entra";
 const PAUSED: &str = "provisioning is paused for this tenant: writes are taken again once an administrator resumes it \
                       with `rollcall scim enable`";
+const PREVIEW: &str = "provisioning is in preview for this tenant, and nothing is written until an administrator ends that with \
+                       `rollcall scim enable`";
 const UNAVAILABLE: &str = "the service cannot answer now; try again later";
 const CONTENDED: &str = "other requests keep changing the resource; try again";
 const INTERNAL: &str = "the service failed; its log says why";
@@ -80,6 +82,11 @@ impl Refusal {
         Self::later(PAUSED, RETRY_AFTER_PAUSE)
     }
 
+    /// An administrator lets writes be tried only, and this one would have changed something.
+    pub(crate) fn preview(would: &str) -> Self {
+        Self::later(&format!("{PREVIEW}: this would {would}"), RETRY_AFTER_PAUSE)
+    }
+
     /// A fault of ours, which was logged already.
     pub(crate) fn internal() -> Self {
         Error::internal(INTERNAL).into()
@@ -131,6 +138,7 @@ impl Refusal {
             }
             ErrorReason::ProvisioningOff => Error::forbidden(OFF).into(),
             ErrorReason::ProvisioningPaused => Self::paused(),
+            ErrorReason::ProvisioningPreview => Self::preview(of("would")),
             ErrorReason::StoreUnavailable => Self::outage(status),
             ErrorReason::FilterTooCostly => Error::too_many(
                 "no index answers this filter and the tenant is too large to look at every resource: add a term by id, \
@@ -299,6 +307,7 @@ mod tests {
             (ErrorReason::NestedGroup, Code::InvalidArgument, "nested", vec![("ids", "g"), ("count", "51")]),
             (ErrorReason::ProvisioningOff, Code::FailedPrecondition, "off", vec![]),
             (ErrorReason::ProvisioningPaused, Code::FailedPrecondition, "paused", vec![]),
+            (ErrorReason::ProvisioningPreview, Code::FailedPrecondition, "preview", vec![("would", "create a user")]),
             (ErrorReason::StoreUnavailable, Code::Unavailable, "store", vec![]),
         ];
         let table: Vec<String> = reasons
@@ -328,6 +337,7 @@ mod tests {
                 .to_owned(),
             format!("PROVISIONING_OFF: 403 - {OFF}"),
             format!("PROVISIONING_PAUSED: 503 - {PAUSED} (retry after 300 s)"),
+            format!("PROVISIONING_PREVIEW: 503 - {PREVIEW}: this would create a user (retry after 300 s)"),
             "STORE_UNAVAILABLE: 503 - the service cannot answer now; try again later (retry after 5 s)".to_owned(),
         ];
         assert_eq!(table, expected);

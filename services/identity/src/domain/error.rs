@@ -52,6 +52,9 @@ pub(crate) enum Error {
     ProvisioningOff,
     #[error("provisioning is paused for this tenant")]
     ProvisioningPaused,
+    /// What the write would have done was tried and taken back.
+    #[error("provisioning is in preview for this tenant: this would {would}")]
+    ProvisioningPreview { would: String },
     /// The database failed. The cause is logged where it happened.
     #[error("the store does not answer")]
     StoreUnavailable,

@@ -26,7 +26,7 @@ pub(crate) use group::{GROUP_CHANGES_MAX, Group, GroupChange, GroupDraft, GroupN
 pub(crate) use page::{LISTED_MAX, Listed, Mark, OrderKey, PageStart, Selection, Slice};
 pub(crate) use profile::{Address, ContactPoint, Enterprise, PROFILE_BYTES_MAX, PersonName, Profile};
 pub(crate) use role::{BUILT_IN, EffectiveRole, RoleId, RoleSource};
-pub(crate) use tenant::{ProvisioningState, Tenant, TenantName};
+pub(crate) use tenant::{ProvisioningState, StateReason, Tenant, TenantName};
 pub(crate) use text::{DisplayName, ExternalId};
 pub(crate) use time::Timestamp;
 pub(crate) use user::{MemberOf, User, UserDraft, UserName};

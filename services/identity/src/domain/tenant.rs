@@ -4,6 +4,8 @@ use ids::TenantId;
 
 use crate::domain::{InvalidField, RoleId, Timestamp};
 
+/// The longest reason of a provisioning state, in characters.
+const REASON_MAX: usize = 256;
 /// The longest name of a tenant, in characters. As for a DNS label, so that it can be one.
 const NAME_MAX: usize = 63;
 
@@ -14,6 +16,7 @@ pub(crate) struct Tenant {
     pub(crate) name: String,
     pub(crate) provisioning_state: ProvisioningState,
     pub(crate) provisioning_state_since: Timestamp,
+    pub(crate) provisioning_state_reason: String,
     pub(crate) default_role: RoleId,
     pub(crate) created_at: Timestamp,
 }
@@ -43,6 +46,8 @@ pub(crate) enum ProvisioningState {
     Off,
     On,
     Paused,
+    /// Each write is tried and taken back.
+    Preview,
 }
 
 impl ProvisioningState {
@@ -51,6 +56,7 @@ impl ProvisioningState {
             Self::Off => "off",
             Self::On => "on",
             Self::Paused => "paused",
+            Self::Preview => "preview",
         }
     }
 
@@ -59,14 +65,52 @@ impl ProvisioningState {
         match text {
             "on" => Self::On,
             "paused" => Self::Paused,
+            "preview" => Self::Preview,
             _ => Self::Off,
         }
+    }
+}
+
+/// Why a provisioning state is what it is: a text for people, empty if nobody said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct StateReason(String);
+
+impl StateReason {
+    pub(crate) fn parse(text: &str) -> Result<Self, InvalidField> {
+        let text = text.trim();
+        if text.chars().count() > REASON_MAX || text.chars().any(char::is_control) {
+            let problem = format!("must be at most {REASON_MAX} characters, none of them a control character");
+            return Err(InvalidField::new("reason", problem));
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reason_is_a_line_of_text() {
+        assert_eq!(StateReason::parse(" the first sync ").unwrap().as_str(), "the first sync");
+        assert!(StateReason::parse("").is_ok() && StateReason::parse(&"é".repeat(256)).is_ok());
+        for bad in ["a\nb", &"é".repeat(257)] {
+            assert!(StateReason::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_state_is_stored_as_it_is_read() {
+        use ProvisioningState::{Off, On, Paused, Preview};
+        for state in [Off, On, Paused, Preview] {
+            assert_eq!(ProvisioningState::stored(state.as_str()), state);
+        }
+        assert_eq!(ProvisioningState::stored("of a later release"), Off);
+    }
 
     #[test]
     fn a_name_is_a_dns_label() {

@@ -55,6 +55,9 @@ fn parts(error: &Error) -> (Code, ErrorReason, Vec<(&'static str, String)>) {
         Error::NestedGroups { ids } => (Code::InvalidArgument, ErrorReason::NestedGroup, ids_refused(ids)),
         Error::ProvisioningOff => (Code::FailedPrecondition, ErrorReason::ProvisioningOff, vec![]),
         Error::ProvisioningPaused => (Code::FailedPrecondition, ErrorReason::ProvisioningPaused, vec![]),
+        Error::ProvisioningPreview { would } => {
+            (Code::FailedPrecondition, ErrorReason::ProvisioningPreview, vec![("would", would.clone())])
+        }
         Error::StoreUnavailable => (Code::Unavailable, ErrorReason::StoreUnavailable, vec![]),
         Error::Internal => (Code::Internal, ErrorReason::Unspecified, vec![]),
     }
@@ -97,6 +100,7 @@ mod tests {
             Error::NestedGroups { ids: vec!["g".into()] },
             Error::ProvisioningOff,
             Error::ProvisioningPaused,
+            Error::ProvisioningPreview { would: "create a user".into() },
             Error::StoreUnavailable,
             Error::Internal,
         ];
@@ -122,6 +126,7 @@ mod tests {
             r#"InvalidArgument ERROR_REASON_NESTED_GROUP [("ids", "g"), ("count", "1")] these are ids of groups, and groups cannot be members: g"#,
             r#"FailedPrecondition ERROR_REASON_PROVISIONING_OFF [] provisioning is off for this tenant"#,
             r#"FailedPrecondition ERROR_REASON_PROVISIONING_PAUSED [] provisioning is paused for this tenant"#,
+            r#"FailedPrecondition ERROR_REASON_PROVISIONING_PREVIEW [("would", "create a user")] provisioning is in preview for this tenant: this would create a user"#,
             r#"Unavailable ERROR_REASON_STORE_UNAVAILABLE [] the store does not answer"#,
             r#"Internal ERROR_REASON_UNSPECIFIED [] internal error"#,
         ];

@@ -8,7 +8,7 @@ use proto::identity::v1::{
 use tonic::{Request, Response, Status, async_trait};
 
 use crate::{
-    domain::{Error, Founder, InvalidField, ProvisioningState, Tenant, TenantName},
+    domain::{Error, Founder, InvalidField, ProvisioningState, StateReason, Tenant, TenantName},
     rpc::{
         Rpc,
         call::{self, Read},
@@ -85,11 +85,15 @@ impl TenantService for Rpc {
             wire::ProvisioningState::Off => ProvisioningState::Off,
             wire::ProvisioningState::On => ProvisioningState::On,
             wire::ProvisioningState::Paused => ProvisioningState::Paused,
+            wire::ProvisioningState::Preview => ProvisioningState::Preview,
             wire::ProvisioningState::Unspecified => {
-                return Err(Error::from(InvalidField::new("state", "must be one of off, on and paused")).into());
+                return Err(
+                    Error::from(InvalidField::new("state", "must be one of off, on, paused and preview")).into()
+                );
             }
         };
-        let tenant = self.store.set_provisioning_state(&caller, state).await?;
+        let reason = StateReason::parse(&request.get_ref().reason).map_err(Error::from)?;
+        let tenant = self.store.set_provisioning_state(&caller, state, reason).await?;
         Ok(Response::new(tenant.into()))
     }
 }
@@ -100,6 +104,7 @@ impl From<Tenant> for wire::Tenant {
             ProvisioningState::Off => wire::ProvisioningState::Off,
             ProvisioningState::On => wire::ProvisioningState::On,
             ProvisioningState::Paused => wire::ProvisioningState::Paused,
+            ProvisioningState::Preview => wire::ProvisioningState::Preview,
         };
         Self {
             id: tenant.id.to_string(),
@@ -108,6 +113,7 @@ impl From<Tenant> for wire::Tenant {
             provisioning_state_time: Some(tenant.provisioning_state_since.into()),
             default_role: tenant.default_role.as_str().to_owned(),
             create_time: Some(tenant.created_at.into()),
+            provisioning_state_reason: tenant.provisioning_state_reason,
         }
     }
 }

@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use ids::{TenantId, UserId};
 use pbjson_types::Empty;
 use proto::identity::v1::{
-    self as wire, CreateUserRequest, DeleteUserRequest, GetUserRequest, ListUsersRequest, ListUsersResponse,
-    ReplaceUserRequest, RestoreUserRequest, SuspendUserRequest, UserView, user_service_server::UserService,
+    self as wire, CreateUserRequest, DeleteUserRequest, EraseUserRequest, GetUserRequest, ListUsersRequest,
+    ListUsersResponse, ReplaceUserRequest, RestoreUserRequest, SuspendUserRequest, UserView,
+    user_service_server::UserService,
 };
 use tonic::{Request, Response, Status, async_trait};
 
@@ -22,7 +23,7 @@ use crate::{
         paging::{self, Asked, Digest},
         user_attributes,
     },
-    store::{DeleteUser, ReplaceUser},
+    store::{DeleteUser, ERASE_USER, ReplaceUser},
 };
 
 #[async_trait]
@@ -98,6 +99,13 @@ impl UserService for Rpc {
         let caller = self.writer(&request, tenant_id, "/rollcall.identity.v1.UserService/SuspendUser")?;
         let user = self.store.suspend_user(&caller, id(user_id)?).await?;
         Ok(Response::new(user.into()))
+    }
+
+    async fn erase_user(&self, request: Request<EraseUserRequest>) -> Result<Response<Empty>, Status> {
+        let EraseUserRequest { tenant_id, user_id } = request.get_ref();
+        let caller = self.writer(&request, tenant_id, ERASE_USER)?;
+        self.store.erase_user(&caller, id(user_id)?).await?;
+        Ok(Response::new(Empty {}))
     }
 
     async fn restore_user(&self, request: Request<RestoreUserRequest>) -> Result<Response<wire::User>, Status> {

@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use ::audit::{Content, Entry, Hash, Link, Log, Salt, UNREADABLE, Values};
 use ids::TenantId;
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    ActiveValue::Set, ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, ExprTrait, QueryFilter, QueryOrder,
+    QuerySelect,
 };
 use uuid::Uuid;
 
@@ -14,8 +15,9 @@ use crate::{
     store::{
         Outcome, Running, Store,
         entity::{audit_entry, tenant_position},
+        erasure::ERASE_USER,
         refuse,
-        tx::Tx,
+        tx::{ROWS_PER_STATEMENT, Tx},
         unavailable,
     },
 };
@@ -117,6 +119,43 @@ pub(super) async fn append(
     };
     audit_entry::Entity::insert(row).exec_without_returning(db).await?;
     Ok(hash)
+}
+
+/// The positions of the entries about `subject` that say values of it, ascending.
+pub(super) async fn with_values(tx: &Tx<'_>, subject: &str) -> Outcome<Vec<i64>> {
+    let positions = audit_entry::Entity::find()
+        .filter(audit_entry::Column::TenantId.eq(tx.tenant()))
+        .filter(audit_entry::Column::Subject.eq(subject))
+        .filter(audit_entry::Column::Salt.is_not_null())
+        .filter(audit_entry::Column::BeforeValues.ne("{}").or(audit_entry::Column::AfterValues.ne("{}")))
+        // What an erasure tells of is needed to verify the log.
+        .filter(audit_entry::Column::Action.ne(ERASE_USER.trim_start_matches('/')))
+        .order_by_asc(audit_entry::Column::Position)
+        .select_only()
+        .column(audit_entry::Column::Position)
+        .into_tuple()
+        .all(tx.db)
+        .await?;
+    Ok(positions)
+}
+
+/// Blanks what the entries at these positions say of their acts. Their digests, and with them the chain, remain.
+pub(super) async fn blank(tx: &Tx<'_>, positions: &[i64]) -> Outcome<()> {
+    for positions in positions.chunks(ROWS_PER_STATEMENT) {
+        audit_entry::Entity::update_many()
+            .set(audit_entry::ActiveModel {
+                detail: Set(String::new()),
+                before_values: Set("{}".to_owned()),
+                after_values: Set("{}".to_owned()),
+                salt: Set(None),
+                ..audit_entry::ActiveModel::default()
+            })
+            .filter(audit_entry::Column::TenantId.eq(tx.tenant()))
+            .filter(audit_entry::Column::Position.is_in(positions.iter().copied()))
+            .exec(tx.db)
+            .await?;
+    }
+    Ok(())
 }
 
 /// An address as an entry has it.

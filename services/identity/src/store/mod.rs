@@ -7,6 +7,7 @@ mod audit;
 mod conditions;
 mod document;
 mod entity;
+mod erasure;
 mod groups;
 mod listing;
 mod members;
@@ -31,6 +32,7 @@ use sea_orm::DbErr;
 use tokio::sync::Semaphore;
 
 pub(crate) use audit::{AuditChain, AuditEntry};
+pub(crate) use erasure::ERASE_USER;
 pub(crate) use groups::{ChangeGroup, CreateGroup, DeleteGroup};
 pub(crate) use members::ListMembers;
 pub(crate) use migrations::Migrator;

@@ -7,7 +7,7 @@ use sea_orm::{
 };
 
 use crate::{
-    domain::{Caller, Error, Founder, ProvisioningState, RoleId, Tenant, TenantName, Timestamp},
+    domain::{Caller, Error, Founder, ProvisioningState, RoleId, StateReason, Tenant, TenantName, Timestamp},
     store::{
         Outcome, Running, Store, audit,
         entity::{tenant, tenant_position},
@@ -51,13 +51,14 @@ impl Store {
         Ok(rows.into_iter().map(Tenant::from).collect())
     }
 
-    /// Sets the provisioning state. Setting the state that is set leaves its time alone.
+    /// Sets the provisioning state and its reason. Setting the state that is set leaves its time alone.
     pub(crate) async fn set_provisioning_state(
         &self,
         caller: &Caller,
         state: ProvisioningState,
+        reason: StateReason,
     ) -> Result<Tenant, Error> {
-        self.write(caller, state, set_provisioning_state).await
+        self.write(caller, (state, reason), set_provisioning_state).await
     }
 
     async fn one_tenant(&self, which: sea_orm::sea_query::SimpleExpr) -> Result<Tenant, Error> {
@@ -78,6 +79,7 @@ async fn insert(db: &DatabaseTransaction, id: TenantId, founder: &Founder, name:
         name: name.as_str().to_owned(),
         provisioning_state: ProvisioningState::Off.as_str().to_owned(),
         provisioning_state_since_us: now.0,
+        provisioning_state_reason: String::new(),
         default_role: RoleId::explorer().as_str().to_owned(),
         created_at_us: now.0,
         deleted_at_us: None,
@@ -111,24 +113,36 @@ async fn insert(db: &DatabaseTransaction, id: TenantId, founder: &Founder, name:
     Ok(row.into())
 }
 
-fn set_provisioning_state<'a>(tx: &'a Tx<'a>, state: &'a ProvisioningState) -> Running<'a, Tenant> {
+fn set_provisioning_state<'a>(
+    tx: &'a Tx<'a>,
+    (state, reason): &'a (ProvisioningState, StateReason),
+) -> Running<'a, Tenant> {
     Box::pin(async move {
         let row = tx.lock_tenant().await?;
         let before = ProvisioningState::stored(&row.provisioning_state);
-        let provisioning = |state: ProvisioningState| Values::new().with("provisioning", state.as_str());
-        tx.audit(tx.caller.tenant, || Content::change(provisioning(before), provisioning(*state)));
-        if before == *state {
+        let provisioning = |state: ProvisioningState, reason: &str| {
+            Values::new()
+                .with("provisioning", state.as_str())
+                .with_some("reason", Some(reason).filter(|reason| !reason.is_empty()))
+        };
+        tx.audit(tx.caller.tenant, || {
+            Content::change(provisioning(before, &row.provisioning_state_reason), provisioning(*state, reason.as_str()))
+        });
+        if before == *state && row.provisioning_state_reason == reason.as_str() {
             return Ok(row.into());
         }
+        let since = if before == *state { row.provisioning_state_since_us } else { tx.now.0 };
         let row = tenant::Model {
             provisioning_state: state.as_str().to_owned(),
-            provisioning_state_since_us: tx.now.0,
+            provisioning_state_since_us: since,
+            provisioning_state_reason: reason.as_str().to_owned(),
             ..row
         };
         tenant::Entity::update_many()
             .set(tenant::ActiveModel {
                 provisioning_state: Set(row.provisioning_state.clone()),
                 provisioning_state_since_us: Set(row.provisioning_state_since_us),
+                provisioning_state_reason: Set(row.provisioning_state_reason.clone()),
                 ..tenant::ActiveModel::default()
             })
             .filter(tenant::Column::Id.eq(tx.tenant()))
@@ -146,6 +160,7 @@ impl From<tenant::Model> for Tenant {
             name: row.name,
             provisioning_state: ProvisioningState::stored(&row.provisioning_state),
             provisioning_state_since: Timestamp(row.provisioning_state_since_us),
+            provisioning_state_reason: row.provisioning_state_reason,
             default_role: RoleId::stored(row.default_role),
             created_at: Timestamp(row.created_at_us),
         }

@@ -1,5 +1,7 @@
 //! A transaction in progress: on whose behalf, when, and what it will leave in the change feed and the audit log.
 
+mod preview;
+
 use std::sync::{Mutex, PoisonError};
 
 use ::audit::{Content, Entry, Hash};
@@ -30,6 +32,7 @@ pub(super) enum ChangeKind {
     UserChanged,
     UserDeleted,
     UserRestored,
+    UserErased,
     RoleChanged,
     GroupCreated,
     GroupChanged,
@@ -46,6 +49,7 @@ impl ChangeKind {
             Self::UserChanged => "user.changed",
             Self::UserDeleted => "user.deleted",
             Self::UserRestored => "user.restored",
+            Self::UserErased => "user.erased",
             Self::RoleChanged => "role.changed",
             Self::GroupCreated => "group.created",
             Self::GroupChanged => "group.changed",
@@ -69,19 +73,28 @@ struct Records {
     audit: Option<(String, Content)>,
 }
 
+/// What a directory's write is let do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    Write,
+    /// Everything, and then it is taken back.
+    Try,
+}
+
 /// A transaction of one caller.
 pub(super) struct Tx<'t> {
     pub(super) db: &'t DatabaseTransaction,
     pub(super) caller: &'t Caller,
     pub(super) now: Timestamp,
+    mode: Mode,
     records: Mutex<Records>,
 }
 
 impl<'t> Tx<'t> {
     /// Begins with the tenant's existence and, for a directory, its provisioning state: both are read in the transaction that they govern.
     pub(super) async fn begin(db: &'t DatabaseTransaction, caller: &'t Caller) -> Outcome<Self> {
-        check_state(db, caller).await?;
-        Ok(Self { db, caller, now: Timestamp::now(), records: Mutex::default() })
+        let mode = check_state(db, caller).await?;
+        Ok(Self { db, caller, now: Timestamp::now(), mode, records: Mutex::default() })
     }
 
     pub(super) fn tenant(&self) -> Uuid {
@@ -127,11 +140,15 @@ impl<'t> Tx<'t> {
         if changes.is_empty() && audit.is_none() {
             return Ok(());
         }
+        let preview = || refuse(Error::ProvisioningPreview { would: preview::sentence(&changes) });
+        if self.mode == Mode::Try {
+            return preview();
+        }
         let taken = take_positions(self.db, self.caller, changes.len(), usize::from(audit.is_some())).await?;
         // The positions order this commit against the one that turned provisioning off: once that was answered, nothing of a directory's
         // is committed any more (rule R2). It wants a statement of its own, which sees what was committed while this waited.
-        if self.caller.provisioning {
-            check_state(self.db, self.caller).await?;
+        if self.caller.provisioning && check_state(self.db, self.caller).await? == Mode::Try {
+            return preview();
         }
         if let Some((subject, content)) = audit {
             self.append(&taken, &subject, &content).await?;
@@ -174,8 +191,8 @@ impl<'t> Tx<'t> {
     }
 }
 
-/// Refuses unless the tenant exists and, for a directory, lets it write.
-async fn check_state(db: &DatabaseTransaction, caller: &Caller) -> Outcome<()> {
+/// Refuses unless the tenant exists and, for a directory, lets it write or try to.
+async fn check_state(db: &DatabaseTransaction, caller: &Caller) -> Outcome<Mode> {
     let state: Option<String> = tenant::Entity::find_by_id(caller.tenant.uuid())
         .filter(tenant::Column::DeletedAtUs.is_null())
         .select_only()
@@ -187,7 +204,8 @@ async fn check_state(db: &DatabaseTransaction, caller: &Caller) -> Outcome<()> {
         None => refuse(Error::NotFound("tenant")),
         Some(ProvisioningState::Off) if caller.provisioning => refuse(Error::ProvisioningOff),
         Some(ProvisioningState::Paused) if caller.provisioning => refuse(Error::ProvisioningPaused),
-        Some(_) => Ok(()),
+        Some(ProvisioningState::Preview) if caller.provisioning => Ok(Mode::Try),
+        Some(_) => Ok(Mode::Write),
     }
 }
 

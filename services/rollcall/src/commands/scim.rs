@@ -23,24 +23,39 @@ const PAUSE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Let the directory read and write
-    Enable,
+    Enable(Because),
     /// Refuse every request of the directory; Entra then quarantines its job
-    Disable,
+    Disable(Because),
     /// Answer reads, and let writes wait: Entra tries them again later
-    Pause,
+    Pause(Because),
+    /// Answer reads, and try each write without keeping it: Entra is told what it would have done, and to come again later
+    Preview(Because),
     /// Show the state and since when
     Status,
 }
 
+/// Why an administrator does it.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Because {
+    /// Why, for other administrators: at most 256 characters
+    #[arg(long, default_value = "", hide_default_value = true, value_name = "TEXT")]
+    reason: String,
+}
+
 pub(crate) async fn run(command: &Command, session: &Session) -> Result<(), Failure> {
     let before = session.tenant().await?;
-    let state = match command {
-        Command::Enable => ProvisioningState::On,
-        Command::Disable => ProvisioningState::Off,
-        Command::Pause => ProvisioningState::Paused,
+    let (state, because) = match command {
+        Command::Enable(because) => (ProvisioningState::On, because),
+        Command::Disable(because) => (ProvisioningState::Off, because),
+        Command::Pause(because) => (ProvisioningState::Paused, because),
+        Command::Preview(because) => (ProvisioningState::Preview, because),
         Command::Status => return show(session, &before),
     };
-    let request = SetProvisioningStateRequest { tenant_id: before.id.clone(), state: state.into() };
+    let request = SetProvisioningStateRequest {
+        tenant_id: before.id.clone(),
+        state: state.into(),
+        reason: because.reason.clone(),
+    };
     let after = session.tenants().set_provisioning_state(request).await?.into_inner();
     show(session, &after)?;
     if let Some(advice) = advice(before.provisioning_state(), state) {
@@ -53,11 +68,14 @@ fn show(session: &Session, tenant: &Tenant) -> Result<(), Failure> {
     let since = tenant.provisioning_state_time.as_ref();
     let age = age(since, SystemTime::now());
     let ago = age.map(|age| format!(" ({} ago)", in_words(age))).unwrap_or_default();
-    let fields = [
+    let mut fields = vec![
         ("tenant", tenant.name.clone()),
         ("provisioning", tenant::state(tenant)),
         ("since", format!("{}{ago}", moment(since))),
     ];
+    if !tenant.provisioning_state_reason.is_empty() {
+        fields.push(("reason", tenant.provisioning_state_reason.clone()));
+    }
     output::one(io::stdout(), session.format, tenant, &fields)?;
     if let Some(warning) = age.and_then(|age| warning(tenant.provisioning_state(), age)) {
         output::note(warning);
@@ -68,23 +86,33 @@ fn show(session: &Session, tenant: &Tenant) -> Result<(), Failure> {
 /// What an administrator has to know after a change, if anything (R13).
 const fn advice(before: ProvisioningState, after: ProvisioningState) -> Option<&'static str> {
     match (before, after) {
-        (ProvisioningState::Off, ProvisioningState::On | ProvisioningState::Paused) => Some(
-            "If Entra has a provisioning job for this tenant already, press *Restart provisioning* there: it quarantined the job.",
-        ),
+        (ProvisioningState::Off, ProvisioningState::On | ProvisioningState::Paused | ProvisioningState::Preview) => {
+            Some(
+                "If Entra has a provisioning job for this tenant already, press *Restart provisioning* there: it quarantined the job.",
+            )
+        }
         (_, ProvisioningState::Off) => {
             Some("Entra will quarantine its job. `rollcall scim pause` would let its writes wait instead.")
         }
         (_, ProvisioningState::Paused) => {
             Some("Writes wait until `rollcall scim enable`; do not leave it so for a day.")
         }
+        (_, ProvisioningState::Preview) => {
+            Some("Nothing is written until `rollcall scim enable`; do not leave it so for a day.")
+        }
         _ => None,
     }
 }
 
 fn warning(state: ProvisioningState, age: Duration) -> Option<String> {
-    (state == ProvisioningState::Paused && age >= PAUSE_MAX).then(|| {
+    let word = match state {
+        ProvisioningState::Paused => "paused",
+        ProvisioningState::Preview => "in preview",
+        ProvisioningState::On | ProvisioningState::Off | ProvisioningState::Unspecified => return None,
+    };
+    (age >= PAUSE_MAX).then(|| {
         format!(
-            "Warning: paused for {}. People who joined or left since then are not up to date: rollcall scim enable",
+            "Warning: {word} for {}. People who joined or left since then are not up to date: rollcall scim enable",
             in_words(age)
         )
     })
@@ -99,6 +127,7 @@ mod tests {
         let second = Duration::from_secs(1);
         assert_eq!(warning(ProvisioningState::Paused, PAUSE_MAX - second), None);
         assert!(warning(ProvisioningState::Paused, PAUSE_MAX).unwrap().contains("24 hours"));
+        assert!(warning(ProvisioningState::Preview, PAUSE_MAX).unwrap().contains("in preview for 24 hours"));
         assert_eq!(warning(ProvisioningState::Off, PAUSE_MAX), None);
     }
 

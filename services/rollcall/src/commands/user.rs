@@ -5,9 +5,10 @@ use std::io;
 use clap::Subcommand;
 use ids::UserId;
 use proto::identity::v1::{
-    ClearManualRoleRequest, GetUserRequest, ListUsersRequest, RestoreUserRequest, SetManualRoleRequest,
-    SuspendUserRequest, User,
+    ClearManualRoleRequest, EraseUserRequest, GetUserRequest, ListUsersRequest, RestoreUserRequest,
+    SetManualRoleRequest, SuspendUserRequest, User,
 };
+use serde_json::json;
 use tonic::Code;
 
 use crate::{
@@ -50,6 +51,11 @@ pub(crate) enum Command {
         /// The user's userName or id; a deleted user's id
         username: String,
     },
+    /// Remove a user for good, with all that is kept of the person: this cannot be taken back
+    Erase {
+        /// The user's id, also of a deleted one: `rollcall user show` tells it
+        id: UserId,
+    },
 }
 
 impl Row for User {
@@ -82,6 +88,7 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<(), Failu
         Command::ClearRole { username } => of.clear_role(&username).await,
         Command::Deactivate { username } => of.deactivate(&username).await,
         Command::Restore { username } => of.restore(&username).await,
+        Command::Erase { id } => of.erase(id).await,
     }
 }
 
@@ -146,6 +153,22 @@ impl Tenanted<'_> {
         if !user.active {
             output::note("The directory says that this user is not active, and that stays as it is.");
         }
+        Ok(())
+    }
+
+    /// By id alone: a name may be another's by now.
+    async fn erase(&self, id: UserId) -> Result<(), Failure> {
+        let request = EraseUserRequest { tenant_id: self.tenant_id.clone(), user_id: id.to_string() };
+        self.session.users().erase_user(request).await?;
+        output::one(
+            io::stdout(),
+            self.session.format,
+            &json!({ "id": id.to_string() }),
+            &[("erased", id.to_string())],
+        )?;
+        output::note(format!(
+            "The user {id} was erased. A directory that still has the person will send the person again: take the assignment away there."
+        ));
         Ok(())
     }
 

@@ -45,7 +45,11 @@ pub(super) async fn play(session: &Session, listener: SocketAddr) -> anyhow::Res
 
 async fn prepare(session: &Session) -> Result<SecretString, Failure> {
     let tenant_id = session.tenant().await?.id;
-    let enable = SetProvisioningStateRequest { tenant_id: tenant_id.clone(), state: ProvisioningState::On.into() };
+    let enable = SetProvisioningStateRequest {
+        tenant_id: tenant_id.clone(),
+        state: ProvisioningState::On.into(),
+        ..SetProvisioningStateRequest::default()
+    };
     session.tenants().set_provisioning_state(enable).await?;
     let key = Create {
         name: "demo".to_owned(),

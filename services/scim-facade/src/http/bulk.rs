@@ -46,9 +46,12 @@ pub(crate) async fn run(
 ) -> Result<Response, Refusal> {
     let bulk = Arc::new(Bulk::parse(body)?);
     let tenant = directory.tenant().await.map_err(|status| Refusal::from_status(ResourceType::User, &status))?;
-    if tenant.provisioning_state() == ProvisioningState::Paused {
+    match tenant.provisioning_state() {
         // Every operation would be refused so, and a client that looks at the status alone must see it.
-        return Err(Refusal::paused());
+        ProvisioningState::Paused => return Err(Refusal::paused()),
+        // Operations refer to what those before them have made, and in a preview nothing is.
+        ProvisioningState::Preview => return Err(Refusal::preview("run the operations of a bulk request")),
+        ProvisioningState::On | ProvisioningState::Off | ProvisioningState::Unspecified => {}
     }
     let run = Run {
         facade,

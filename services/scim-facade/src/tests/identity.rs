@@ -11,8 +11,8 @@ use proto::{
     Channel,
     identity::v1::{
         ChangeGroupRequest, CreateGroupRequest, CreateTenantRequest, CreateUserAttributeRequest, CreateUserRequest,
-        DeleteGroupRequest, DeleteUserAttributeRequest, DeleteUserRequest, ErrorReason, Filter, GetGroupRequest,
-        GetTenantRequest, GetUserRequest, Group, GroupChange, ListGroupsRequest, ListGroupsResponse,
+        DeleteGroupRequest, DeleteUserAttributeRequest, DeleteUserRequest, EraseUserRequest, ErrorReason, Filter,
+        GetGroupRequest, GetTenantRequest, GetUserRequest, Group, GroupChange, ListGroupsRequest, ListGroupsResponse,
         ListMembersRequest, ListMembersResponse, ListTenantsRequest, ListTenantsResponse, ListUserAttributesRequest,
         ListUserAttributesResponse, ListUsersRequest, ListUsersResponse, Member, ProvisioningState, ReplaceUserRequest,
         RestoreUserRequest, SetProvisioningStateRequest, SuspendUserRequest, Tenant, User, UserAttribute,
@@ -101,7 +101,14 @@ impl Identity {
             ProvisioningState::Paused if is_write => {
                 Err(refused(Code::FailedPrecondition, ErrorReason::ProvisioningPaused, "paused", &[]))
             }
-            ProvisioningState::Paused | ProvisioningState::On | ProvisioningState::Unspecified => Ok(directory),
+            ProvisioningState::Preview if is_write => {
+                let would = [("would", "change something")];
+                Err(refused(Code::FailedPrecondition, ErrorReason::ProvisioningPreview, "preview", &would))
+            }
+            ProvisioningState::Paused
+            | ProvisioningState::Preview
+            | ProvisioningState::On
+            | ProvisioningState::Unspecified => Ok(directory),
         }
     }
 }
@@ -331,6 +338,10 @@ impl UserService for Identity {
     }
 
     async fn suspend_user(&self, _: Request<SuspendUserRequest>) -> Result<Response<User>, Status> {
+        Err(Status::permission_denied("not for a directory"))
+    }
+
+    async fn erase_user(&self, _: Request<EraseUserRequest>) -> Result<Response<Empty>, Status> {
         Err(Status::permission_denied("not for a directory"))
     }
 

@@ -13,6 +13,7 @@ pub(crate) struct Model {
     pub(crate) name: String,
     pub(crate) provisioning_state: String,
     pub(crate) provisioning_state_since_us: i64,
+    pub(crate) provisioning_state_reason: String,
     pub(crate) default_role: String,
     pub(crate) created_at_us: i64,
     pub(crate) deleted_at_us: Option<i64>,

@@ -152,6 +152,8 @@ mod tests {
                     default_role: Set("explorer".into()),
                     created_at_us: Set(0),
                     deleted_at_us: NotSet,
+                    // Columns that later migrations add are not there yet.
+                    ..tenant::ActiveModel::default()
                 };
                 tenant::Entity::insert(row).exec_without_returning(tx).await?;
                 let users = (0..count).map(|number| earlier(tenant, number));

@@ -3,6 +3,8 @@
 mod m0001_directory;
 mod m0002_search;
 mod m0003_audit_chain;
+mod m0007_preview;
+mod m0008_erasure;
 
 use sea_orm::{ConnectionTrait, DbBackend, DbErr};
 use sea_orm_migration::{MigrationTrait, MigratorTrait, SchemaManager, async_trait::async_trait};
@@ -16,6 +18,8 @@ impl MigratorTrait for Migrator {
             Box::new(m0001_directory::Migration),
             Box::new(m0002_search::Migration),
             Box::new(m0003_audit_chain::Migration),
+            Box::new(m0007_preview::Migration),
+            Box::new(m0008_erasure::Migration),
         ]
     }
 }

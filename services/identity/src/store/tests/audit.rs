@@ -5,7 +5,7 @@ use database::testing::Engine::{self, Postgres, Sqlite};
 use rstest::rstest;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, sea_query::Expr};
 
-use super::{World, group, user};
+use super::{World, group, no_reason, user};
 use crate::{
     domain::{
         AttributeName, AttributeType, Caller, GroupChange, GroupName, ProvisioningState, RoleId, Timestamp,
@@ -17,12 +17,12 @@ use crate::{
     },
 };
 
-async fn log(world: &World) -> (Vec<AuditEntry>, AuditChain) {
+pub(super) async fn log(world: &World) -> (Vec<AuditEntry>, AuditChain) {
     world.store.list_audit_entries(world.tenant, 0, 1000).await.unwrap()
 }
 
 /// Verifies a whole log from its anchor to its head.
-fn verify(world: &World, (entries, chain): &(Vec<AuditEntry>, AuditChain)) -> Verifier {
+pub(super) fn verify(world: &World, (entries, chain): &(Vec<AuditEntry>, AuditChain)) -> Verifier {
     let mut verifier = Verifier::new(Log::new("identity", world.tenant.to_string()), chain.anchor);
     for entry in entries {
         let stored = Stored {
@@ -86,7 +86,7 @@ async fn r24_each_act_says_what_was_and_what_is(#[values(Sqlite, Postgres)] engi
     };
     store.create_user_attribute(&admin, attribute).await.unwrap();
     store.delete_user_attribute(&admin, AttributeName::parse("badge".to_owned()).unwrap()).await.unwrap();
-    store.set_provisioning_state(&admin, ProvisioningState::Paused).await.unwrap();
+    store.set_provisioning_state(&admin, ProvisioningState::Paused, no_reason()).await.unwrap();
     store.delete_user(&admin, DeleteUser { user: ada.id, expected_version: None }).await.unwrap();
 
     let log = log(&world).await;

@@ -2,6 +2,7 @@
 
 mod agreement;
 mod audit;
+mod ends;
 mod filters;
 mod groups;
 mod listing;
@@ -23,7 +24,7 @@ use crate::{
     SERVICE,
     domain::{
         AttributeValues, Caller, Catalogue, DisplayName, Founder, Group, GroupDraft, GroupName, Profile,
-        ProvisioningState, TenantName, User, UserDraft, UserName,
+        ProvisioningState, StateReason, TenantName, User, UserDraft, UserName,
     },
     store::{CreateGroup, Migrator, Store, entity::change},
 };
@@ -85,8 +86,12 @@ impl World {
 async fn tenant(store: &Store, name: &str) -> TenantId {
     let tenant = store.create_tenant(founder(), TenantName::parse(name).unwrap()).await.unwrap();
     let caller = Caller { provisioning: false, ..directory(tenant.id) };
-    store.set_provisioning_state(&caller, ProvisioningState::On).await.unwrap();
+    store.set_provisioning_state(&caller, ProvisioningState::On, no_reason()).await.unwrap();
     tenant.id
+}
+
+fn no_reason() -> StateReason {
+    StateReason::parse("").unwrap()
 }
 
 fn founder() -> Founder {

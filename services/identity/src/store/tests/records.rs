@@ -6,7 +6,7 @@ use database::testing::Engine::{self, Postgres, Sqlite};
 use rstest::rstest;
 use tokio::sync::Notify;
 
-use super::{World, founder, user};
+use super::{World, founder, no_reason, user};
 use crate::{
     domain::{Caller, Error, ProvisioningState, RoleId, TenantName},
     store::{
@@ -102,7 +102,7 @@ async fn r02_a_directorys_write_that_has_begun_is_refused_once_provisioning_is_o
     let write = world.store.write(&directory, Arc::clone(&gate), wait_and_change);
     let turn_off = async {
         gate.begun.notified().await;
-        world.store.set_provisioning_state(&world.administrator(), ProvisioningState::Off).await.unwrap();
+        world.store.set_provisioning_state(&world.administrator(), ProvisioningState::Off, no_reason()).await.unwrap();
         gate.go_on.notify_one();
     };
     let (written, ()) = futures::future::join(write, turn_off).await;

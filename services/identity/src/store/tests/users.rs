@@ -7,11 +7,11 @@ use rstest::rstest;
 use super::{
     World, directory,
     filters::{all, element, equals},
-    tenant, user,
+    group, no_reason, tenant, user,
 };
 use crate::{
-    domain::{ContactPoint, DisplayName, Error, Profile, ProvisioningState, UserDraft},
-    store::{DeleteUser, ReplaceUser},
+    domain::{ContactPoint, DisplayName, Error, GroupChange, Profile, ProvisioningState, UserDraft},
+    store::{ChangeGroup, DeleteUser, ReplaceUser},
 };
 
 fn replace(user: UserId, draft: UserDraft) -> ReplaceUser {
@@ -148,10 +148,45 @@ async fn r13_a_directory_obeys_the_provisioning_state_and_an_administrator_does_
     for (state, refusal) in
         [(ProvisioningState::Off, Error::ProvisioningOff), (ProvisioningState::Paused, Error::ProvisioningPaused)]
     {
-        world.store.set_provisioning_state(&world.administrator(), state).await.unwrap();
+        world.store.set_provisioning_state(&world.administrator(), state, no_reason()).await.unwrap();
         assert_eq!(world.store.create_user(&world.directory(), user("ada")).await.unwrap_err(), refusal);
     }
     assert!(world.store.create_user(&world.administrator(), user("ada")).await.is_ok());
+}
+
+#[rstest]
+#[tokio::test]
+async fn r13_in_preview_each_write_is_tried_told_and_taken_back(#[values(Sqlite, Postgres)] engine: Engine) {
+    let Some(world) = World::open(engine).await else { return };
+    let (ada, ops) = (world.user("ada").await, world.group("Ops", &[]).await);
+    world.store.set_provisioning_state(&world.administrator(), ProvisioningState::Preview, no_reason()).await.unwrap();
+    let (store, directory, before) = (&world.store, world.directory(), world.changes().await);
+    let would = |refused: Error| match refused {
+        Error::ProvisioningPreview { would } => would,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(would(store.create_user(&directory, user("eva")).await.unwrap_err()), "create a user");
+    let changed = store.replace_user(&directory, replace(ada.id, user("eva"))).await.unwrap_err();
+    assert_eq!(would(changed), format!("change the user {}", ada.id));
+    let delete = DeleteUser { user: ada.id, expected_version: None };
+    assert_eq!(would(store.delete_user(&directory, delete).await.unwrap_err()), format!("delete the user {}", ada.id));
+    let created = store.create_group(&directory, group("Dev", &[ada.id.to_string()])).await.unwrap_err();
+    assert_eq!(would(created), "create a group and add 1 member");
+    let change = ChangeGroup {
+        group: ops.id,
+        changes: vec![GroupChange::AddMembers(vec![ada.id.to_string()])],
+        expected_version: None,
+    };
+    let changed = store.change_group(&directory, change).await.unwrap_err();
+    assert_eq!(would(changed), format!("add 1 member to the group {}", ops.id));
+    // What would be refused is refused, and what would change nothing is answered.
+    let taken = store.create_user(&directory, user("ADA")).await.unwrap_err();
+    assert_eq!(taken, Error::UserNameTaken { holder: Some(ada.id.to_string()) });
+    assert_eq!(store.replace_user(&directory, replace(ada.id, user("ada"))).await.unwrap().version, ada.version);
+    // Nothing was left behind, and an administrator writes.
+    assert_eq!(world.changes().await, before);
+    assert_eq!(store.user(world.tenant, ada.id).await.unwrap().provisioned, ada.provisioned);
+    assert!(store.create_user(&world.administrator(), user("eva")).await.is_ok());
 }
 
 #[rstest]

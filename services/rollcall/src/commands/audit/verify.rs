@@ -168,6 +168,7 @@ impl<'a> Check<'a> {
         for (log, checked) in &self.logs {
             let last = checked.verifier.last();
             checked.verifier.check_head(checked.chain.head).map_err(|error| broken(log, error))?;
+            checked.verifier.check_erasures().map_err(|error| broken(log, error))?;
             for head in self.expected(log.service) {
                 if head.position < checked.chain.anchor.position {
                     return Err(Failure::Broken(format!(
