@@ -5,6 +5,7 @@ use ids::TenantId;
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect, SqlErr,
 };
+use uuid::Uuid;
 
 use crate::{
     domain::{Caller, Error, Founder, ProvisioningState, RoleId, Tenant, TenantName, Timestamp},
@@ -101,6 +102,8 @@ async fn insert(db: &DatabaseTransaction, id: TenantId, founder: &Founder, name:
     tenant_position::Entity::insert(tenant_position::ActiveModel {
         tenant_id: Set(id.uuid()),
         change_position: Set(0),
+        change_floor: Set(0),
+        epoch: Set(Some(Uuid::new_v4())),
         audit_position: Set(1),
         audit_hash: Set(Some(hash.as_bytes().to_vec())),
         anchor_position: Set(0),
@@ -134,7 +137,8 @@ fn set_provisioning_state<'a>(tx: &'a Tx<'a>, state: &'a ProvisioningState) -> R
             .filter(tenant::Column::Id.eq(tx.tenant()))
             .exec(tx.db)
             .await?;
-        tx.changed(ChangeKind::TenantChanged, tx.tenant(), 0);
+        let what = Content::change(provisioning(before), provisioning(*state));
+        tx.changed(ChangeKind::TenantChanged, tx.tenant(), 0, what);
         Ok(row.into())
     })
 }

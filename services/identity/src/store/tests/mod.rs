@@ -99,6 +99,7 @@ fn directory(tenant: TenantId) -> Caller {
         actor: "key:directory".to_owned(),
         address: None,
         action: "test/Provision",
+        request_id: "r1".to_owned(),
         provisioning: true,
         operator: false,
     }
