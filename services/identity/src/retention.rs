@@ -1,4 +1,4 @@
-//! What takes away audit entries that have been kept long enough.
+//! What takes away audit entries and changes that have been kept long enough.
 
 use std::time::Duration;
 
@@ -8,6 +8,8 @@ use crate::{domain::Timestamp, store::Store};
 
 /// How often it looks.
 const INTERVAL: Duration = Duration::from_secs(60 * 60);
+/// How long changes are kept: who follows them is never so far behind.
+const CHANGES_KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// The task; it ends with this.
 #[derive(Debug)]
@@ -32,6 +34,9 @@ async fn purge(store: Store) {
         // What failed was logged by the store, and is tried again.
         if let Ok(entries @ 1..) = store.purge_audit(Timestamp::now().before(audit::RETENTION)).await {
             tracing::info!(entries, "audit entries older than 400 days were taken away");
+        }
+        if let Ok(changes @ 1..) = store.purge_changes(Timestamp::now().before(CHANGES_KEPT)).await {
+            tracing::info!(changes, "changes older than 30 days were taken away");
         }
     }
 }

@@ -55,6 +55,14 @@ fn parts(error: &Error) -> (Code, ErrorReason, Vec<(&'static str, String)>) {
         Error::NestedGroups { ids } => (Code::InvalidArgument, ErrorReason::NestedGroup, ids_refused(ids)),
         Error::ProvisioningOff => (Code::FailedPrecondition, ErrorReason::ProvisioningOff, vec![]),
         Error::ProvisioningPaused => (Code::FailedPrecondition, ErrorReason::ProvisioningPaused, vec![]),
+        Error::PositionOutOfRange { cause, head } => (
+            Code::OutOfRange,
+            ErrorReason::PositionOutOfRange,
+            vec![("cause", cause.as_str().to_owned()), ("head", head.to_string())],
+        ),
+        Error::TooManyWatches => (Code::ResourceExhausted, ErrorReason::TooManyWatches, vec![]),
+        Error::TooManyChangeConsumers => (Code::FailedPrecondition, ErrorReason::TooManyChangeConsumers, vec![]),
+        Error::Ending => (Code::Unavailable, ErrorReason::Ending, vec![]),
         Error::StoreUnavailable => (Code::Unavailable, ErrorReason::StoreUnavailable, vec![]),
         Error::Internal => (Code::Internal, ErrorReason::Unspecified, vec![]),
     }
@@ -78,7 +86,10 @@ fn short(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::*;
+    use crate::domain::{OutOfRange, Position};
 
     #[test]
     fn every_refusal_has_its_code_and_reason() {
@@ -97,6 +108,13 @@ mod tests {
             Error::NestedGroups { ids: vec!["g".into()] },
             Error::ProvisioningOff,
             Error::ProvisioningPaused,
+            Error::PositionOutOfRange {
+                cause: OutOfRange::Retention,
+                head: Position { epoch: Uuid::nil(), number: 1 },
+            },
+            Error::TooManyWatches,
+            Error::TooManyChangeConsumers,
+            Error::Ending,
             Error::StoreUnavailable,
             Error::Internal,
         ];
@@ -122,6 +140,10 @@ mod tests {
             r#"InvalidArgument ERROR_REASON_NESTED_GROUP [("ids", "g"), ("count", "1")] these are ids of groups, and groups cannot be members: g"#,
             r#"FailedPrecondition ERROR_REASON_PROVISIONING_OFF [] provisioning is off for this tenant"#,
             r#"FailedPrecondition ERROR_REASON_PROVISIONING_PAUSED [] provisioning is paused for this tenant"#,
+            r#"OutOfRange ERROR_REASON_POSITION_OUT_OF_RANGE [("cause", "retention"), ("head", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAB")] the change feed cannot go on after this position: changes after it are kept no more; read everything anew and go on after the head"#,
+            r#"ResourceExhausted ERROR_REASON_TOO_MANY_WATCHES [] the tenant watches as often as it may"#,
+            r#"FailedPrecondition ERROR_REASON_TOO_MANY_CHANGE_CONSUMERS [] the tenant has as many consumers of changes as it may"#,
+            r#"Unavailable ERROR_REASON_ENDING [] this process is ending: go on with another"#,
             r#"Unavailable ERROR_REASON_STORE_UNAVAILABLE [] the store does not answer"#,
             r#"Internal ERROR_REASON_UNSPECIFIED [] internal error"#,
         ];

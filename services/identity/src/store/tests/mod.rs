@@ -2,6 +2,7 @@
 
 mod agreement;
 mod audit;
+mod changes;
 mod filters;
 mod groups;
 mod listing;
