@@ -10,6 +10,7 @@ const FILES: &[&str] = &[
     "rollcall/api_keys/v1/signing_keys.proto",
     "rollcall/api_keys/v1/trusts.proto",
     "rollcall/identity/v1/audit.proto",
+    "rollcall/identity/v1/changes.proto",
     "rollcall/identity/v1/error_reason.proto",
     "rollcall/identity/v1/filter.proto",
     "rollcall/identity/v1/groups.proto",
@@ -20,7 +21,8 @@ const FILES: &[&str] = &[
 ];
 
 /// Messages whose maps are printed in the order of the names.
-const ORDERED: [&str; 2] = [".rollcall.api_keys.v1.KeyAuditEntry", ".rollcall.identity.v1.AuditEntry"];
+const ORDERED: [&str; 3] =
+    [".rollcall.api_keys.v1.KeyAuditEntry", ".rollcall.identity.v1.AuditEntry", ".rollcall.identity.v1.Change"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("../../proto");

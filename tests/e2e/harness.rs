@@ -522,7 +522,7 @@ impl Rollcall {
         files
     }
 
-    fn operator_key_file(&self) -> PathBuf {
+    pub(crate) fn operator_key_file(&self) -> PathBuf {
         match self.deployment {
             Deployment::UpSqlite | Deployment::UpPostgres => self.data_directory().join("operator.key"),
             Deployment::ServePostgres => self.directory.path().join("operator.key"),

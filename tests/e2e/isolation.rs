@@ -103,8 +103,9 @@ pub(crate) async fn call(url: &str, path: &str, bearer: Option<&str>, message: V
     if let Some(bearer) = bearer {
         request.metadata_mut().insert("authorization", format!("Bearer {bearer}").parse().unwrap());
     }
-    let answer = grpc.unary(request, path.parse::<PathAndQuery>().unwrap(), Raw).await?;
-    Ok(answer.into_inner())
+    // The first message is the answer of a method that has one, and the beginning of a stream.
+    let answer = grpc.server_streaming(request, path.parse::<PathAndQuery>().unwrap(), Raw).await?;
+    answer.into_inner().message().await?.ok_or_else(|| Status::unknown("the answer has no message"))
 }
 
 /// A message whose first field is this text.

@@ -7,6 +7,7 @@
 mod architecture;
 mod audit;
 mod authentication;
+mod changes;
 mod command_line;
 mod concurrency;
 mod cycles;

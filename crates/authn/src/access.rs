@@ -15,6 +15,8 @@ pub struct Row {
     pub services: &'static [Service],
     /// What a service must bring along there: a credential of somebody who has one of these scopes. Empty: none is asked for.
     pub on_behalf_of: &'static [Scope],
+    /// Whether a call to a public listener goes on for longer than a credential may live, so that the service asks again ([`crate::grpc::Standing`]).
+    pub long_lived: bool,
 }
 
 /// Whoever may read.
@@ -56,6 +58,11 @@ pub const ROWS: &[Row] = &[
     client("/rollcall.api_keys.v1.TrustService/RevokeTrust", ADMIN),
     client("/rollcall.api_keys.v1.TrustService/UpdateTrust", ADMIN),
     client("/rollcall.identity.v1.AuditService/ListAuditEntries", ADMIN),
+    client("/rollcall.identity.v1.ChangeService/AcknowledgeChanges", READ),
+    client("/rollcall.identity.v1.ChangeService/DeleteChangeConsumer", ADMIN),
+    client("/rollcall.identity.v1.ChangeService/ListChangeConsumers", READ),
+    client("/rollcall.identity.v1.ChangeService/ListChanges", READ),
+    watcher("/rollcall.identity.v1.ChangeService/WatchChanges", READ),
     directory("/rollcall.identity.v1.GroupService/ChangeGroup", WRITE),
     directory("/rollcall.identity.v1.GroupService/CreateGroup", WRITE),
     directory("/rollcall.identity.v1.GroupService/DeleteGroup", WRITE),
@@ -84,17 +91,22 @@ pub const ROWS: &[Row] = &[
 
 /// Clients call it, with one of these scopes.
 const fn client(method: &'static str, scopes: &'static [Scope]) -> Row {
-    Row { method, scopes, services: &[], on_behalf_of: &[] }
+    Row { method, scopes, services: &[], on_behalf_of: &[], long_lived: false }
+}
+
+/// Clients call it, with one of these scopes, and hear from it for as long as they like.
+const fn watcher(method: &'static str, scopes: &'static [Scope]) -> Row {
+    Row { long_lived: true, ..client(method, scopes) }
 }
 
 /// Clients call it, with one of these scopes, and the façade does on behalf of directories.
 const fn directory(method: &'static str, scopes: &'static [Scope]) -> Row {
-    Row { method, scopes, services: FACADE, on_behalf_of: DIRECTORY }
+    Row { method, scopes, services: FACADE, on_behalf_of: DIRECTORY, long_lived: false }
 }
 
 /// These services call it, and no client.
 const fn service(method: &'static str, services: &'static [Service]) -> Row {
-    Row { method, scopes: &[], services, on_behalf_of: &[] }
+    Row { method, scopes: &[], services, on_behalf_of: &[], long_lived: false }
 }
 
 /// The row of a method.
@@ -128,6 +140,19 @@ mod tests {
         assert_eq!(rows, declared);
         assert_eq!(ROWS.len(), rows.len(), "a row stands twice");
         assert!(rows.len() > 30);
+    }
+
+    #[test]
+    fn r01_every_stream_to_clients_asks_for_its_credential_again() {
+        let files = FileDescriptorSet::decode(proto::DESCRIPTOR_SET).unwrap().file;
+        let files = files.iter().filter(|file| file.package().starts_with("rollcall."));
+        let methods = files.flat_map(|file| file.service.iter().flat_map(|service| &service.method));
+        let streams: BTreeSet<&str> =
+            methods.filter(|method| method.server_streaming()).map(|method| method.name()).collect();
+        for row in ROWS.iter().filter(|row| !row.scopes.is_empty()) {
+            let name = row.method.rsplit('/').next().unwrap();
+            assert_eq!(row.long_lived, streams.contains(name), "{}", row.method);
+        }
     }
 
     #[test]

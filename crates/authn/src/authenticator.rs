@@ -38,6 +38,8 @@ pub(crate) const LATER_PAUSE: Duration = Duration::from_secs(1);
 pub enum Source {
     /// From a client, at this address where it is known: its credential must be good there.
     Client(Option<IpAddr>),
+    /// From a client that was let in before, at this address, and is still there: as from any other, but nothing is taken from its tenant's budget.
+    Standing(Option<IpAddr>),
     /// From a service that has let the client in already.
     Service,
 }
@@ -174,7 +176,7 @@ impl Authenticator {
         deadline: Instant,
     ) -> Result<Arc<Principal>, Error> {
         let address = match source {
-            Source::Client(address) => address,
+            Source::Client(address) | Source::Standing(address) => address,
             Source::Service => None,
         };
         let mut is_first = true;
@@ -199,12 +201,12 @@ impl Authenticator {
 
     /// The principal of a token that is honoured, if it may come from there.
     fn admitted(&self, token: &Token, source: Source) -> Result<Arc<Principal>, Error> {
-        if let Source::Client(address) = source {
+        if let Source::Client(address) | Source::Standing(address) = source {
             if !token.networks.allow(address) {
                 return Err(Error::AddressRefused);
             }
             self.0.uses.record(token.principal.credential, address);
-            if !token.principal.is_operator() {
+            if !token.principal.is_operator() && matches!(source, Source::Client(_)) {
                 let over = |retry_after| Error::OverBudget { retry_after };
                 self.0.budget.take(token.principal.tenant).map_err(over)?;
             }

@@ -8,8 +8,9 @@ use std::{
 };
 
 use ::http::{Request, Response, header::AUTHORIZATION};
+use ids::TenantId;
 use proto::Peer;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use tonic::{Code, Status, body::Body, metadata::MetadataValue, server::NamedService};
 use tonic_types::{ErrorDetails, StatusExt};
 use tower::Service;
@@ -80,10 +81,15 @@ impl Layer {
                 row.on_behalf_of
             }
         };
-        if scopes.is_empty() { Ok(()) } else { self.authenticate(request, scopes).await }
+        if scopes.is_empty() { Ok(()) } else { self.authenticate(request, row, scopes).await }
     }
 
-    async fn authenticate(&self, request: &mut Request<Body>, scopes: &'static [Scope]) -> Result<(), Status> {
+    async fn authenticate(
+        &self,
+        request: &mut Request<Body>,
+        row: &Row,
+        scopes: &'static [Scope],
+    ) -> Result<(), Status> {
         let Some(authenticator) = &self.authenticator else {
             tracing::error!(
                 rpc.method = request.uri().path(),
@@ -97,12 +103,15 @@ impl Layer {
             Listener::Internal(_) => Source::Service,
         };
         let principal = authenticator.authenticate(&bearer, source).await.map_err(status)?;
-        if !scopes.iter().any(|scope| principal.scopes.allows(*scope)) {
-            return Err(denied(scopes));
+        check_scopes(&principal, scopes)?;
+        if let (true, Source::Client(address)) = (row.long_lived, source) {
+            let (authenticator, tenant) = (authenticator.clone(), principal.tenant);
+            let standing = Standing { authenticator, bearer, source: Source::Standing(address), scopes, tenant };
+            request.extensions_mut().insert(Arc::new(standing));
         }
         // Where the operator names another, the service records that.
         tracing::Span::current().record("tenant.id", tracing::field::display(principal.tenant));
-        // Nothing behind this point needs the credential, so nothing can log it.
+        // Nothing behind this point sees the credential, so nothing can log it.
         request.headers_mut().remove(AUTHORIZATION);
         request.extensions_mut().insert(principal);
         Ok(())
@@ -179,6 +188,50 @@ pub fn principal<T>(request: &tonic::Request<T>) -> Result<&Arc<Principal>, Stat
         tracing::error!("a method that needs a principal stands behind no authentication");
         Status::internal("internal error")
     })
+}
+
+/// A caller who was let in, and is still there: for calls that go on for longer than a credential may live (rule R1).
+pub struct Standing {
+    authenticator: Authenticator,
+    bearer: SecretString,
+    source: Source,
+    scopes: &'static [Scope],
+    tenant: TenantId,
+}
+
+impl fmt::Debug for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Standing").field("tenant", &self.tenant).finish_non_exhaustive()
+    }
+}
+
+impl Standing {
+    /// Lets the caller in once more, as at the beginning of the call. It costs no exchange while the token that was got last is good.
+    ///
+    /// # Errors
+    /// Those of the beginning: the credential has ended, may less, or cannot be checked now.
+    pub async fn check(&self) -> Result<(), Status> {
+        let principal = self.authenticator.authenticate(&self.bearer, self.source).await.map_err(status)?;
+        if principal.tenant != self.tenant {
+            return Err(status(Error::Unauthenticated));
+        }
+        check_scopes(&principal, self.scopes)
+    }
+}
+
+/// The standing of the caller, within a method whose row is [`Row::long_lived`] behind a public [`Layer`].
+///
+/// # Errors
+/// `INTERNAL` when the service stands behind no such layer, or the method has another row.
+pub fn standing<T>(request: &tonic::Request<T>) -> Result<Arc<Standing>, Status> {
+    request.extensions().get().map(Arc::clone).ok_or_else(|| {
+        tracing::error!("a long-lived method stands behind no authentication, or its row does not say that it is one");
+        Status::internal("internal error")
+    })
+}
+
+fn check_scopes(principal: &Principal, scopes: &'static [Scope]) -> Result<(), Status> {
+    if scopes.iter().any(|scope| principal.scopes.allows(*scope)) { Ok(()) } else { Err(denied(scopes)) }
 }
 
 /// Makes `request` one on behalf of `principal`.

@@ -107,6 +107,12 @@ impl Identity {
         }
     }
 
+    /// Ends the streams of changes, which end by nothing else: for a process that wants to end without waiting for those who watch. They go on with
+    /// another replica, after what they have.
+    pub fn end_watches(&self) {
+        self.store.end_followers();
+    }
+
     /// Whether the database answers, for readiness.
     pub async fn ready(&self) -> bool {
         self.store.ready().await

@@ -1,4 +1,4 @@
-//! What takes away audit entries, deleted users and deleted groups that have been kept long enough.
+//! What takes away audit entries, changes, deleted users and deleted groups that have been kept long enough.
 
 use std::time::Duration;
 
@@ -10,6 +10,8 @@ use crate::{domain::Timestamp, store::Store};
 const DELETED_RETENTION: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// How often it looks.
 const INTERVAL: Duration = Duration::from_secs(60 * 60);
+/// How long changes are kept: who follows them is never so far behind.
+const CHANGES_KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// The task; it ends with this.
 #[derive(Debug)]
@@ -34,6 +36,9 @@ async fn purge(store: Store) {
         // What failed was logged by the store, and is tried again.
         if let Ok(entries @ 1..) = store.purge_audit(Timestamp::now().before(audit::RETENTION)).await {
             tracing::info!(entries, "audit entries older than 400 days were taken away");
+        }
+        if let Ok(changes @ 1..) = store.purge_changes(Timestamp::now().before(CHANGES_KEPT)).await {
+            tracing::info!(changes, "changes older than 30 days were taken away");
         }
         if let Ok(resources @ 1..) = store.purge_deleted(Timestamp::now().before(DELETED_RETENTION)).await {
             tracing::info!(resources, "users and groups deleted more than 30 days ago were taken away");

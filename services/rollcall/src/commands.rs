@@ -2,6 +2,7 @@
 
 pub(crate) mod api_key;
 pub(crate) mod audit;
+pub(crate) mod changes;
 pub(crate) mod generate;
 pub(crate) mod group;
 pub(crate) mod migrate;
@@ -14,7 +15,10 @@ pub(crate) mod trust;
 pub(crate) mod user;
 pub(crate) mod user_attribute;
 
-use std::time::{Duration, SystemTime};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, SystemTime},
+};
 
 use anyhow::Context;
 use pbjson_types::Timestamp;
@@ -47,6 +51,15 @@ fn moment(time: Option<&Timestamp>) -> String {
 fn age(time: Option<&Timestamp>, now: SystemTime) -> Option<Duration> {
     let at = SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(time?.seconds).ok()?);
     Some(now.duration_since(at).unwrap_or_default())
+}
+
+/// What changed, field by field, for people.
+fn difference(before: &BTreeMap<String, String>, after: &BTreeMap<String, String>) -> Vec<String> {
+    let names = before.keys().chain(after.keys().filter(|name| !before.contains_key(*name)));
+    let value = |values: &BTreeMap<String, String>, name: &String| {
+        values.get(name).cloned().unwrap_or_else(|| "none".to_owned())
+    };
+    names.map(|name| format!("{name}: {} -> {}", value(before, name), value(after, name))).collect()
 }
 
 /// The last part of an enum's name: `API_KEY_STATE_ACTIVE` is `active`.

@@ -23,7 +23,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use cli::{Cli, Command};
 use commands::{
-    api_key, audit, generate, group, migrate, operator_key, scim, signing_key, simulate, tenant, trust, user,
+    api_key, audit, changes, generate, group, migrate, operator_key, scim, signing_key, simulate, tenant, trust, user,
     user_attribute,
 };
 use failure::Failure;
@@ -80,5 +80,6 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Group(command) => group::run(command, &Session::open(&connection)?).await,
         Command::Tenant(command) => tenant::run(command, &Session::open(&connection)?).await,
         Command::Audit(command) => audit::run(command, &connection).await,
+        Command::Changes(command) => changes::run(command, &Session::open(&connection)?).await,
     }
 }

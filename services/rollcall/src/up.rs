@@ -109,6 +109,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     servers.http(http, system.http(args.public_address.facade_config(), shutdown.clone()), http_tls);
     servers.grpc(grpc, system.grpc(), (grpc_tls, args.public_address.proxies.trusted()));
     servers.beside(system.health(shutdown.clone()));
+    servers.beside(system.watches(shutdown.clone()));
     let begun = async {
         tokio::time::timeout(READY_TIMEOUT, system.ready()).await.context("credentials cannot be checked")?;
         let of_listener = || PublicUrl::of_listener(&args.scheme(), http_address);

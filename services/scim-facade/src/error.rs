@@ -148,6 +148,10 @@ impl Refusal {
             ErrorReason::TenantNameTaken
             | ErrorReason::UserAttributeTaken
             | ErrorReason::TooManyUserAttributes
+            | ErrorReason::PositionOutOfRange
+            | ErrorReason::TooManyWatches
+            | ErrorReason::TooManyChangeConsumers
+            | ErrorReason::Ending
             | ErrorReason::Unspecified => Self::fault(status),
         }
     }

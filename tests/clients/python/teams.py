@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""How an internal team reads users, groups and roles from Rollcall over gRPC.
+"""How an internal team reads users, groups and roles from Rollcall over gRPC, and follows what changes.
 
 The key stands in ROLLCALL_KEY; make one with `rollcall api-key create --name "Team" --scope identity.read`. The exit code is 0 when all was
 read and refused as it should be.
@@ -97,6 +97,26 @@ def read(users, groups, roles, page_size, metadata):
     print(f"\nroles, highest first: {', '.join(role.id for role in catalogue)}")
 
 
+def follow(changes, metadata):
+    """Follows the changes from the oldest that is kept until nothing is left to catch up with. A team goes on from there for ever."""
+    changes_pb2 = importlib.import_module("rollcall.identity.v1.changes_pb2")
+    stream = changes.WatchChanges(changes_pb2.WatchChangesRequest(), metadata=metadata, timeout=TIMEOUT_S)
+    seen, position = [], ""
+    for message in stream:
+        seen += message.changes
+        # Here a team does what is to be done, and saves the position with it.
+        position = message.position
+        if position == message.head:
+            break
+    stream.cancel()
+    of_users = [change for change in seen if change.kind == "user.created"]
+    without_access = [change.after["user_name"] for change in of_users if change.after.get("active") == "false"]
+    print(f"\n{len(of_users)} users were created, of them without access: {', '.join(without_access) or 'nobody'}")
+    request = changes_pb2.AcknowledgeChangesRequest(consumer="example", position=position)
+    consumer = changes.AcknowledgeChanges(request, metadata=metadata, timeout=TIMEOUT_S)
+    print(f"{consumer.name} is {consumer.lag_changes} changes behind")
+
+
 def refusals(users, metadata):
     """What a key that may read cannot do, and what nobody can do without one."""
     users_pb2 = importlib.import_module("rollcall.identity.v1.users_pb2")
@@ -119,8 +139,8 @@ def main():
 
     with tempfile.TemporaryDirectory() as generated:
         generate(arguments.proto, generated)
-        services = ("users", "groups", "roles")
-        users_grpc, groups_grpc, roles_grpc = (importlib.import_module(f"rollcall.identity.v1.{name}_pb2_grpc") for name in services)
+        services = ("users", "groups", "roles", "changes")
+        users_grpc, groups_grpc, roles_grpc, changes_grpc = (importlib.import_module(f"rollcall.identity.v1.{name}_pb2_grpc") for name in services)
     if arguments.ca_file:
         channel = grpc.secure_channel(arguments.server, grpc.ssl_channel_credentials(arguments.ca_file.read_bytes()))
     else:
@@ -130,6 +150,7 @@ def main():
         try:
             open_to_all = without_a_key(channel, arguments.server)
             read(users, groups, roles, arguments.page_size, metadata)
+            follow(changes_grpc.ChangeServiceStub(channel), metadata)
             refused = refusals(users, metadata)
         except grpc.RpcError as error:
             sys.exit(f"{error.code().name}: {error.details()}")

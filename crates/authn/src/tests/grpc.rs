@@ -1,6 +1,6 @@
 //! The layer in front of a service. What stands behind it here says who was let in.
 
-use std::convert::Infallible;
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use ::http::{Request, Response, header::AUTHORIZATION};
 use proto::{Peer, Service as ServiceName};
@@ -12,13 +12,15 @@ use tower::{Layer as _, ServiceExt, service_fn};
 use super::{ANYWHERE, ready};
 use crate::{
     KeyText, Principal,
-    grpc::{Callers, Layer, authorise},
+    grpc::{Callers, Layer, Standing, authorise},
     testing::{Fake, Link},
 };
 
 const READ: &str = "/rollcall.identity.v1.UserService/GetUser";
 const WRITE: &str = "/rollcall.identity.v1.UserService/CreateUser";
 const ACT: &str = "/rollcall.identity.v1.RoleService/SetManualRole";
+/// A stream.
+const WATCH: &str = "/rollcall.identity.v1.ChangeService/WatchChanges";
 const EXCHANGE: &str = "/rollcall.api_keys.v1.CredentialService/ExchangeApiKey";
 
 /// Answers who was let in; nobody, where no credential was asked for.
@@ -181,4 +183,62 @@ async fn a_principals_token_opens_the_next_service() {
     assert_eq!(sent, format!("Bearer {}", principal.token.expose_secret()));
     let let_in = call(&Layer::public(authenticator), self::request(READ, &sent), None).await;
     assert_eq!(let_in.unwrap(), principal.actor());
+}
+
+/// The standing of a caller who was let in to a stream.
+async fn stand(layer: &Layer, key: &KeyText) -> Arc<Standing> {
+    let standing = Arc::new(std::sync::Mutex::new(None));
+    let found = Arc::clone(&standing);
+    let service = service_fn(move |request: Request<Body>| {
+        *found.lock().unwrap() = request.extensions().get::<Arc<Standing>>().cloned();
+        async { Ok::<_, Infallible>(Response::new(Body::empty())) }
+    });
+    layer.layer(service).oneshot(with_key(WATCH, key)).await.unwrap();
+    let found = standing.lock().unwrap().take();
+    found.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn r01_whoever_stands_is_let_in_again_for_as_long_as_the_credential_is_good() {
+    let fake = Fake::new();
+    fake.token_life(Duration::from_secs(60));
+    let layer = Layer::public(ready(&fake).await);
+    let (key, narrowed, revoked) = (fake.key("identity.read"), fake.key("identity.read"), fake.key("identity.read"));
+    let [good, less, ended] =
+        [stand(&layer, &key).await, stand(&layer, &narrowed).await, stand(&layer, &revoked).await];
+    for standing in [&good, &less, &ended] {
+        standing.check().await.unwrap();
+        let printed = format!("{standing:?}");
+        assert!(!printed.contains(&key.expose()[33..41]), "{printed}");
+    }
+    fake.change(&narrowed, "scim");
+    fake.revoke(&revoked);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    good.check().await.unwrap();
+    assert_eq!(less.check().await.unwrap_err().code(), Code::PermissionDenied);
+    assert_eq!(ended.check().await.unwrap_err().code(), Code::Unauthenticated);
+    // Its tokens have ended in between, and it is exchanged anew.
+    let exchanges = fake.exchanges();
+    fake.rotate();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    good.check().await.unwrap();
+    assert_eq!(fake.exchanges(), exchanges + 1);
+    // While credentials cannot be checked, nothing is honoured.
+    fake.link(Link::Cut);
+    fake.answer_calls(false);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(good.check().await.unwrap_err().code(), Code::Unavailable);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_stands_takes_nothing_from_the_tenants_budget() {
+    let fake = Fake::new();
+    let authenticator = crate::Authenticator::new(fake.channel(), crate::Budget::new(25).unwrap());
+    authenticator.ready().await;
+    let (layer, key) = (Layer::public(authenticator), fake.key("identity.read"));
+    let standing = stand(&layer, &key).await;
+    for _ in 0..1000 {
+        standing.check().await.unwrap();
+    }
+    assert!(call(&layer, with_key(READ, &key), None).await.is_ok());
 }

@@ -15,6 +15,8 @@ pub(crate) struct Caller {
     pub(crate) address: Option<IpAddr>,
     /// The RPC, as `package.Service/Method`.
     pub(crate) action: &'static str,
+    /// The id under which the request stands in every log; empty where it has none.
+    pub(crate) request_id: String,
     /// Whether this is a directory's own traffic: it obeys the provisioning state, and stands in the provisioning log and not in the audit log.
     pub(crate) provisioning: bool,
     /// Whether even a read is recorded in the audit log (the operator's, rule R5).

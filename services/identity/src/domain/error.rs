@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::domain::{OutOfRange, Position};
+
 /// A field whose value cannot be stored.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field} {problem}")]
@@ -55,12 +57,30 @@ pub(crate) enum Error {
     /// What the write would have done was tried and taken back.
     #[error("provisioning is in preview for this tenant: this would {would}")]
     ProvisioningPreview { would: String },
+    /// Nobody can go on after this position of the change feed (rule R25).
+    #[error("the change feed cannot go on after this position: {}", why(.cause))]
+    PositionOutOfRange { cause: OutOfRange, head: Position },
+    #[error("the tenant watches as often as it may")]
+    TooManyWatches,
+    #[error("the tenant has as many consumers of changes as it may")]
+    TooManyChangeConsumers,
+    /// A stream ends because this process does.
+    #[error("this process is ending: go on with another")]
+    Ending,
     /// The database failed. The cause is logged where it happened.
     #[error("the store does not answer")]
     StoreUnavailable,
     /// The database refused what should have been refused before: trying again cannot help. The cause is logged where it happened.
     #[error("internal error")]
     Internal,
+}
+
+const fn why(cause: &OutOfRange) -> &'static str {
+    match cause {
+        OutOfRange::Epoch => "it is of another epoch or tenant; read everything anew and go on after the head",
+        OutOfRange::Ahead => "it is ahead of the feed; read everything anew and go on after the head",
+        OutOfRange::Retention => "changes after it are kept no more; read everything anew and go on after the head",
+    }
 }
 
 fn by(holder: &Option<String>) -> String {

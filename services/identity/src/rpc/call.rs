@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use authn::{TenantError, grpc};
 use ids::TenantId;
 use proto::Peer;
+use telemetry::RequestId;
 use tonic::{Request, Status};
 
 use crate::{
@@ -52,6 +53,7 @@ impl Rpc {
             actor: principal.actor(),
             address: address(request),
             action: action.trim_start_matches('/'),
+            request_id: request.extensions().get().map(RequestId::to_string).unwrap_or_default(),
             // Whatever else a key may do: what the façade does with it is a directory's traffic, and what comes in elsewhere is not.
             provisioning: matches!(self.listener, Listener::Internal(_)),
             operator: principal.is_operator(),

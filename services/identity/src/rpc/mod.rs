@@ -2,6 +2,7 @@
 
 mod audit;
 mod call;
+mod changes;
 mod filters;
 mod groups;
 mod paging;
@@ -17,9 +18,10 @@ use authn::{
     grpc::{Callers, Layer},
 };
 use proto::identity::v1::{
-    audit_service_server::AuditServiceServer, group_service_server::GroupServiceServer,
-    role_service_server::RoleServiceServer, tenant_service_server::TenantServiceServer,
-    user_attribute_service_server::UserAttributeServiceServer, user_service_server::UserServiceServer,
+    audit_service_server::AuditServiceServer, change_service_server::ChangeServiceServer,
+    group_service_server::GroupServiceServer, role_service_server::RoleServiceServer,
+    tenant_service_server::TenantServiceServer, user_attribute_service_server::UserAttributeServiceServer,
+    user_service_server::UserServiceServer,
 };
 use tonic::service::RoutesBuilder;
 use tower::Layer as _;
@@ -68,7 +70,7 @@ impl Rpc {
         }
         add!(GroupServiceServer, TenantServiceServer, UserAttributeServiceServer, UserServiceServer);
         if self.listener == Listener::Public {
-            add!(AuditServiceServer, RoleServiceServer);
+            add!(AuditServiceServer, ChangeServiceServer, RoleServiceServer);
         }
     }
 }

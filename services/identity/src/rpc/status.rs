@@ -58,6 +58,14 @@ fn parts(error: &Error) -> (Code, ErrorReason, Vec<(&'static str, String)>) {
         Error::ProvisioningPreview { would } => {
             (Code::FailedPrecondition, ErrorReason::ProvisioningPreview, vec![("would", would.clone())])
         }
+        Error::PositionOutOfRange { cause, head } => (
+            Code::OutOfRange,
+            ErrorReason::PositionOutOfRange,
+            vec![("cause", cause.as_str().to_owned()), ("head", head.to_string())],
+        ),
+        Error::TooManyWatches => (Code::ResourceExhausted, ErrorReason::TooManyWatches, vec![]),
+        Error::TooManyChangeConsumers => (Code::FailedPrecondition, ErrorReason::TooManyChangeConsumers, vec![]),
+        Error::Ending => (Code::Unavailable, ErrorReason::Ending, vec![]),
         Error::StoreUnavailable => (Code::Unavailable, ErrorReason::StoreUnavailable, vec![]),
         Error::Internal => (Code::Internal, ErrorReason::Unspecified, vec![]),
     }
@@ -81,7 +89,10 @@ fn short(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::*;
+    use crate::domain::{OutOfRange, Position};
 
     #[test]
     fn every_refusal_has_its_code_and_reason() {
@@ -101,6 +112,13 @@ mod tests {
             Error::ProvisioningOff,
             Error::ProvisioningPaused,
             Error::ProvisioningPreview { would: "create a user".into() },
+            Error::PositionOutOfRange {
+                cause: OutOfRange::Retention,
+                head: Position { epoch: Uuid::nil(), number: 1 },
+            },
+            Error::TooManyWatches,
+            Error::TooManyChangeConsumers,
+            Error::Ending,
             Error::StoreUnavailable,
             Error::Internal,
         ];
@@ -127,6 +145,10 @@ mod tests {
             r#"FailedPrecondition ERROR_REASON_PROVISIONING_OFF [] provisioning is off for this tenant"#,
             r#"FailedPrecondition ERROR_REASON_PROVISIONING_PAUSED [] provisioning is paused for this tenant"#,
             r#"FailedPrecondition ERROR_REASON_PROVISIONING_PREVIEW [("would", "create a user")] provisioning is in preview for this tenant: this would create a user"#,
+            r#"OutOfRange ERROR_REASON_POSITION_OUT_OF_RANGE [("cause", "retention"), ("head", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAB")] the change feed cannot go on after this position: changes after it are kept no more; read everything anew and go on after the head"#,
+            r#"ResourceExhausted ERROR_REASON_TOO_MANY_WATCHES [] the tenant watches as often as it may"#,
+            r#"FailedPrecondition ERROR_REASON_TOO_MANY_CHANGE_CONSUMERS [] the tenant has as many consumers of changes as it may"#,
+            r#"Unavailable ERROR_REASON_ENDING [] this process is ending: go on with another"#,
             r#"Unavailable ERROR_REASON_STORE_UNAVAILABLE [] the store does not answer"#,
             r#"Internal ERROR_REASON_UNSPECIFIED [] internal error"#,
         ];

@@ -169,12 +169,13 @@ pub(super) fn stored_hash(stored: Option<&[u8]>) -> Result<Hash, DbErr> {
     hash.ok_or_else(|| DbErr::Type("the hash of an audit log has another length than hashes have".into()))
 }
 
-fn json(values: &Values) -> Result<String, DbErr> {
+/// Values as they are stored.
+pub(super) fn json(values: &Values) -> Result<String, DbErr> {
     serde_json::to_string(values).map_err(|error| DbErr::Json(error.to_string()))
 }
 
 /// Whatever stands in a row is shown and verified, so that a change of it is found.
-fn values(json: String) -> Values {
+pub(super) fn values(json: String) -> Values {
     serde_json::from_str(&json).unwrap_or_else(|_| Values::new().with(UNREADABLE, json))
 }
 

@@ -8,7 +8,7 @@ use crate::{
     domain::{Caller, Error},
     store::{
         Outcome, Running, Store, audit,
-        entity::{erasure, user},
+        entity::{change, erasure, user},
         refuse,
         tx::{ChangeKind, Tx},
         users,
@@ -19,8 +19,8 @@ use crate::{
 pub(crate) const ERASE_USER: &str = "/rollcall.identity.v1.UserService/EraseUser";
 
 impl Store {
-    /// Erases a user, live, softly deleted or erased before: the row with all that hangs on it, and the values in audit entries about the user.
-    /// Ids remain, and the ledger of whom was erased.
+    /// Erases a user, live, softly deleted or erased before: the row with all that hangs on it, and the values in changes and audit entries about
+    /// the user. Ids remain, and the ledger of whom was erased.
     pub(crate) async fn erase_user(&self, caller: &Caller, user: UserId) -> Result<(), Error> {
         // One audit entry tells of as many others as fit.
         while self.write(caller, user, erase_in).await? == Rest::Some {}
@@ -74,6 +74,16 @@ async fn remove(tx: &Tx<'_>, user: UserId) -> Outcome<()> {
     })
     .exec_without_returning(tx.db)
     .await?;
-    tx.changed(ChangeKind::UserErased, user.uuid(), stored.version + 1);
+    change::Entity::update_many()
+        .set(change::ActiveModel {
+            before_values: Set("{}".to_owned()),
+            after_values: Set("{}".to_owned()),
+            ..change::ActiveModel::default()
+        })
+        .filter(change::Column::TenantId.eq(tx.tenant()))
+        .filter(change::Column::SubjectId.eq(user.uuid()))
+        .exec(tx.db)
+        .await?;
+    tx.changed(ChangeKind::UserErased, user.uuid(), stored.version + 1, Content::default());
     Ok(())
 }

@@ -132,7 +132,7 @@ fn create_in<'a>(tx: &'a Tx<'a>, create: &'a CreateGroup) -> Running<'a, Group> 
         };
         let insert = group::Entity::insert(group::ActiveModel::from(row.clone()));
         insert.exec_without_returning(tx.db).await.map_err(name_taken)?;
-        tx.changed(ChangeKind::GroupCreated, id.uuid(), 1);
+        tx.changed(ChangeKind::GroupCreated, id.uuid(), 1, Content::default().after(described(&row)));
         let joined = members::add(tx, id, &create.member_ids).await?;
         tx.audit(id, || {
             let after = described(&row).with_some("members_added", Moved::of(&joined).named());
@@ -199,16 +199,15 @@ async fn apply(
         GroupChange::ReplaceMembers(ids) => members::replace(tx, id, ids).await?,
         GroupChange::ClearMembers => (Vec::new(), members::clear(tx, id).await?),
         GroupChange::SetDisplayName(name) => {
-            let changed = row.display_name != name.as_str();
+            let before = described(row);
             row.display_name = name.as_str().to_owned();
             row.display_name_key = name.key().into_string();
-            return Ok(noted(tx, id, changed, version));
+            return Ok(noted(tx, id, Content::difference(before, described(row)), version));
         }
         GroupChange::SetExternalId(external_id) => {
-            let external_id = external_id.as_ref().map(|id| id.as_str().to_owned());
-            let changed = row.external_id != external_id;
-            row.external_id = external_id;
-            return Ok(noted(tx, id, changed, version));
+            let before = described(row);
+            row.external_id = external_id.as_ref().map(|id| id.as_str().to_owned());
+            return Ok(noted(tx, id, Content::difference(before, described(row)), version));
         }
     };
     all_joined.add(&joined);
@@ -218,9 +217,10 @@ async fn apply(
     Ok(!joined.is_empty() || !left.is_empty())
 }
 
-fn noted(tx: &Tx<'_>, id: GroupId, changed: bool, version: i64) -> bool {
+fn noted(tx: &Tx<'_>, id: GroupId, what: Content, version: i64) -> bool {
+    let changed = !what.is_empty();
     if changed {
-        tx.changed(ChangeKind::GroupChanged, id.uuid(), version);
+        tx.changed(ChangeKind::GroupChanged, id.uuid(), version, what);
     }
     changed
 }
@@ -240,7 +240,8 @@ fn delete_in<'a>(tx: &'a Tx<'a>, delete: &'a DeleteGroup) -> Running<'a, ()> {
             .filter(group::Column::Id.eq(delete.group.uuid()))
             .exec(tx.db)
             .await?;
-        tx.changed(ChangeKind::GroupDeleted, delete.group.uuid(), row.version + 1);
+        let what = Content::default().before(described(&row));
+        tx.changed(ChangeKind::GroupDeleted, delete.group.uuid(), row.version + 1, what);
         tx.audit(delete.group, || Content::detail("deleted").before(described(&row)));
         Ok(())
     })

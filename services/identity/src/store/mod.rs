@@ -4,10 +4,13 @@
 //! change-feed entries and its audit entries commit together.
 
 mod audit;
+mod change_retention;
+mod changes;
 mod conditions;
 mod document;
 mod entity;
 mod erasure;
+mod feed;
 mod groups;
 mod listing;
 mod members;
@@ -32,7 +35,9 @@ use sea_orm::DbErr;
 use tokio::sync::Semaphore;
 
 pub(crate) use audit::{AuditChain, AuditEntry};
+pub(crate) use changes::Acknowledge;
 pub(crate) use erasure::ERASE_USER;
+pub(crate) use feed::{Follower, News};
 pub(crate) use groups::{ChangeGroup, CreateGroup, DeleteGroup};
 pub(crate) use members::ListMembers;
 pub(crate) use migrations::Migrator;
@@ -40,6 +45,7 @@ pub(crate) use roles::SetManualRole;
 pub(crate) use users::{DeleteUser, ReplaceUser};
 
 use crate::domain::{Caller, Error};
+use feed::Feeds;
 use tx::Tx;
 
 /// A work's outcome inside its transaction.
@@ -53,11 +59,13 @@ pub(crate) struct Store {
     database: Database,
     /// The turns of lists that no index answers.
     costly: Arc<Semaphore>,
+    /// The change feeds that are followed.
+    feeds: Feeds,
 }
 
 impl Store {
     pub(crate) fn new(database: Database) -> Self {
-        Self { database, costly: Arc::new(Semaphore::new(listing::COSTLY_MAX)) }
+        Self { database, costly: Arc::new(Semaphore::new(listing::COSTLY_MAX)), feeds: Feeds::new() }
     }
 
     /// Whether the database answers.
@@ -72,6 +80,7 @@ impl Store {
         T: Send + 'static,
         W: for<'a> Fn(&'a Tx<'a>, &'a I) -> Running<'a, T> + Copy + Send + Sync + 'static,
     {
+        let tenant = caller.tenant;
         // A work may be tried again, so each try borrows from what all of them share.
         let shared = Arc::new((caller.clone(), input));
         let written = self.database.write(move |db| {
@@ -84,10 +93,14 @@ impl Store {
                 Ok(value)
             })
         });
-        written.await.map_err(|error| match error {
+        let written = written.await.map_err(|error| match error {
             database::Error::Refused(error) => error,
             database::Error::Database(error) => unavailable(&error),
-        })
+        });
+        if written.is_ok() {
+            self.feeds.moved(tenant);
+        }
+        written
     }
 }
 

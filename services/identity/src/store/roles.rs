@@ -60,7 +60,8 @@ fn set_in<'a>(tx: &'a Tx<'a>, set: &'a SetManualRole) -> Running<'a, User> {
             )
             .exec_without_returning(tx.db)
             .await?;
-            raise(tx, set.user).await?;
+            let what = Content::change(manual_role(before.as_deref()), manual_role(Some(set.role.as_str())));
+            raise(tx, set.user, what).await?;
         }
         users::written(tx, set.user).await
     })
@@ -77,7 +78,7 @@ fn clear_in<'a>(tx: &'a Tx<'a>, user: &'a UserId) -> Running<'a, User> {
                 .filter(role_assignment::Column::Source.eq(RoleSource::MANUAL))
                 .exec(tx.db)
                 .await?;
-            raise(tx, *user).await?;
+            raise(tx, *user, Content::change(manual_role(before.as_deref()), manual_role(None))).await?;
         }
         users::written(tx, *user).await
     })
@@ -97,9 +98,9 @@ async fn current(tx: &Tx<'_>, user: UserId) -> Outcome<Option<String>> {
     Ok(role_assignment::Entity::find_by_id(key).one(tx.db).await?.map(|row| row.role))
 }
 
-async fn raise(tx: &Tx<'_>, user: UserId) -> Outcome<()> {
+async fn raise(tx: &Tx<'_>, user: UserId, what: Content) -> Outcome<()> {
     let stored = users::lock(tx, user).await?;
     users::update(tx, user, users::raised(tx, &stored)).await?;
-    tx.changed(ChangeKind::RoleChanged, user.uuid(), stored.version + 1);
+    tx.changed(ChangeKind::RoleChanged, user.uuid(), stored.version + 1, what);
     Ok(())
 }

@@ -5,6 +5,7 @@ use ids::TenantId;
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect, SqlErr,
 };
+use uuid::Uuid;
 
 use crate::{
     domain::{Caller, Error, Founder, ProvisioningState, RoleId, StateReason, Tenant, TenantName, Timestamp},
@@ -103,6 +104,8 @@ async fn insert(db: &DatabaseTransaction, id: TenantId, founder: &Founder, name:
     tenant_position::Entity::insert(tenant_position::ActiveModel {
         tenant_id: Set(id.uuid()),
         change_position: Set(0),
+        change_floor: Set(0),
+        epoch: Set(Some(Uuid::new_v4())),
         audit_position: Set(1),
         audit_hash: Set(Some(hash.as_bytes().to_vec())),
         anchor_position: Set(0),
@@ -125,9 +128,9 @@ fn set_provisioning_state<'a>(
                 .with("provisioning", state.as_str())
                 .with_some("reason", Some(reason).filter(|reason| !reason.is_empty()))
         };
-        tx.audit(tx.caller.tenant, || {
-            Content::change(provisioning(before, &row.provisioning_state_reason), provisioning(*state, reason.as_str()))
-        });
+        let was = provisioning(before, &row.provisioning_state_reason);
+        let what = Content::change(was, provisioning(*state, reason.as_str()));
+        tx.audit(tx.caller.tenant, || what.clone());
         if before == *state && row.provisioning_state_reason == reason.as_str() {
             return Ok(row.into());
         }
@@ -148,7 +151,7 @@ fn set_provisioning_state<'a>(
             .filter(tenant::Column::Id.eq(tx.tenant()))
             .exec(tx.db)
             .await?;
-        tx.changed(ChangeKind::TenantChanged, tx.tenant(), 0);
+        tx.changed(ChangeKind::TenantChanged, tx.tenant(), 0, what);
         Ok(row.into())
     })
 }

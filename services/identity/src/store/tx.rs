@@ -4,10 +4,10 @@ mod preview;
 
 use std::sync::{Mutex, PoisonError};
 
-use ::audit::{Content, Entry, Hash};
+use ::audit::{Content, Entry, Hash, Values};
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, ExprTrait, QueryFilter, QuerySelect,
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, ExprTrait, QueryFilter, QuerySelect,
     sea_query::{Expr, Query},
 };
 use uuid::Uuid;
@@ -65,6 +65,8 @@ struct Change {
     subject: Uuid,
     object: Option<Uuid>,
     version: i64,
+    before: Values,
+    after: Values,
 }
 
 #[derive(Default)]
@@ -110,14 +112,16 @@ impl<'t> Tx<'t> {
         }
     }
 
-    /// Leaves an entry in the change feed.
-    pub(super) fn changed(&self, kind: ChangeKind, subject: Uuid, version: i64) {
-        self.push(Change { kind, subject, object: None, version });
+    /// Leaves an entry in the change feed. Of `what`, its values are told: what was and what is of what changed, and never a secret.
+    pub(super) fn changed(&self, kind: ChangeKind, subject: Uuid, version: i64, what: Content) {
+        let Content { before, after, .. } = what;
+        self.push(Change { kind, subject, object: None, version, before, after });
     }
 
     /// Leaves an entry in the change feed about a member of a group.
     pub(super) fn member_changed(&self, kind: ChangeKind, group: Uuid, user: Uuid, version: i64) {
-        self.push(Change { kind, subject: group, object: Some(user), version });
+        let (before, after) = (Values::new(), Values::new());
+        self.push(Change { kind, subject: group, object: Some(user), version, before, after });
     }
 
     /// Says what the audit log is to say of this act. A directory's traffic stands in the provisioning log instead.
@@ -153,7 +157,16 @@ impl<'t> Tx<'t> {
         if let Some((subject, content)) = audit {
             self.append(&taken, &subject, &content).await?;
         }
-        let rows = changes.into_iter().zip(taken.change_first..).map(|(change, position)| change::ActiveModel {
+        let rows = changes.into_iter().zip(taken.change_first..).map(|(change, position)| self.row(change, position));
+        let rows: Vec<_> = rows.collect::<Result<_, DbErr>>()?;
+        for rows in rows.chunks(ROWS_PER_STATEMENT) {
+            change::Entity::insert_many(rows.to_vec()).exec_without_returning(self.db).await?;
+        }
+        Ok(())
+    }
+
+    fn row(&self, change: Change, position: i64) -> Result<change::ActiveModel, DbErr> {
+        Ok(change::ActiveModel {
             tenant_id: Set(self.caller.tenant.uuid()),
             position: Set(position),
             at_us: Set(self.now.0),
@@ -162,12 +175,10 @@ impl<'t> Tx<'t> {
             object_id: Set(change.object),
             version: Set(change.version),
             actor: Set(self.caller.actor.clone()),
-        });
-        let rows: Vec<_> = rows.collect();
-        for rows in rows.chunks(ROWS_PER_STATEMENT) {
-            change::Entity::insert_many(rows.to_vec()).exec_without_returning(self.db).await?;
-        }
-        Ok(())
+            request_id: Set(self.caller.request_id.clone()),
+            before_values: Set(audit::json(&change.before)?),
+            after_values: Set(audit::json(&change.after)?),
+        })
     }
 
     /// Appends the audit entry, and leaves its hash where the next one finds it: the row is locked since the position was taken.

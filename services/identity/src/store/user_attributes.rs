@@ -112,7 +112,7 @@ fn create<'a>(tx: &'a Tx<'a>, draft: &'a UserAttributeDraft) -> Running<'a, User
             _ => database::Error::Database(error),
         })?;
         tx.audit(&row.name, || Content::default().after(described(&row)));
-        tx.changed(ChangeKind::TenantChanged, tx.tenant(), 0);
+        tx.changed(ChangeKind::TenantChanged, tx.tenant(), 0, Content::default().after(named(&row)));
         Ok(UserAttribute::try_from(row)?)
     })
 }
@@ -125,9 +125,14 @@ fn delete<'a>(tx: &'a Tx<'a>, name: &'a AttributeName) -> Running<'a, ()> {
         user_attribute::Entity::delete_by_id(key).exec(tx.db).await?;
         remove_values(tx, &row.name).await?;
         tx.audit(&row.name, || Content::default().before(described(&row)));
-        tx.changed(ChangeKind::TenantChanged, tx.tenant(), 0);
+        tx.changed(ChangeKind::TenantChanged, tx.tenant(), 0, Content::default().before(named(&row)));
         Ok(())
     })
+}
+
+/// What the change feed says of a definition.
+fn named(row: &user_attribute::Model) -> Values {
+    described(row).with("user_attribute", &*row.name)
 }
 
 /// What the audit log says of a definition.

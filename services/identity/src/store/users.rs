@@ -179,7 +179,8 @@ fn create<'a>(tx: &'a Tx<'a>, draft: &'a UserDraft) -> Running<'a, User> {
         };
         user::Entity::insert(row).exec_without_returning(tx.db).await.map_err(name_taken)?;
         insert_emails(tx, id, draft).await?;
-        tx.changed(ChangeKind::UserCreated, id.uuid(), 1);
+        let after = described_with_access(draft, draft.provisioned_active.unwrap_or(true));
+        tx.changed(ChangeKind::UserCreated, id.uuid(), 1, Content::default().after(after));
         tx.audit(id, || Content::detail("created").after(described(draft)));
         written(tx, id).await
     })
@@ -207,7 +208,13 @@ fn replace_in<'a>(tx: &'a Tx<'a>, replace: &'a ReplaceUser) -> Running<'a, User>
                 .await?;
             insert_emails(tx, replace.user, draft).await?;
         }
-        tx.changed(ChangeKind::UserChanged, replace.user.uuid(), stored.version + 1);
+        // Where the directory takes its word back, what it said before goes on to decide.
+        let governing = draft.provisioned_active.unwrap_or(stored.provisioned_active);
+        let what = Content::difference(
+            described_with_access(&before, has_access(&stored)),
+            described_with_access(draft, governing && stored.suspended_at_us.is_none()),
+        );
+        tx.changed(ChangeKind::UserChanged, replace.user.uuid(), stored.version + 1, what);
         written(tx, replace.user).await
     })
 }
@@ -218,7 +225,8 @@ fn delete_in<'a>(tx: &'a Tx<'a>, delete: &'a DeleteUser) -> Running<'a, ()> {
         check_version(stored.version, delete.expected_version)?;
         let deleted = user::ActiveModel { deleted_at_us: Set(Some(tx.now.0)), ..raised(tx, &stored) };
         update(tx, delete.user, deleted).await?;
-        tx.changed(ChangeKind::UserDeleted, delete.user.uuid(), stored.version + 1);
+        let what = Content::default().before(named(&stored, has_access(&stored)));
+        tx.changed(ChangeKind::UserDeleted, delete.user.uuid(), stored.version + 1, what);
         tx.audit(delete.user, || {
             Content::detail("deleted").before(Values::new().with("user_name", &*stored.user_name))
         });
@@ -232,9 +240,11 @@ fn suspend_in<'a>(tx: &'a Tx<'a>, user: &'a UserId) -> Running<'a, User> {
         let suspended = |suspended: bool| Values::new().with("suspended", suspended.to_string());
         tx.audit(user, || Content::change(suspended(stored.suspended_at_us.is_some()), suspended(true)));
         if stored.suspended_at_us.is_none() {
-            let suspended = user::ActiveModel { suspended_at_us: Set(Some(tx.now.0)), ..raised(tx, &stored) };
-            update(tx, *user, suspended).await?;
-            tx.changed(ChangeKind::UserChanged, user.uuid(), stored.version + 1);
+            let columns = user::ActiveModel { suspended_at_us: Set(Some(tx.now.0)), ..raised(tx, &stored) };
+            update(tx, *user, columns).await?;
+            let before = suspended(false).with("active", has_access(&stored).to_string());
+            let what = Content::difference(before, suspended(true).with("active", "false"));
+            tx.changed(ChangeKind::UserChanged, user.uuid(), stored.version + 1, what);
         }
         written(tx, *user).await
     })
@@ -254,15 +264,38 @@ fn restore_in<'a>(tx: &'a Tx<'a>, user: &'a UserId) -> Running<'a, User> {
             let restored =
                 user::ActiveModel { suspended_at_us: Set(None), deleted_at_us: Set(None), ..raised(tx, &stored) };
             update(tx, *user, restored).await?;
-            tx.changed(ChangeKind::UserRestored, user.uuid(), stored.version + 1);
+            let what = Content::default().after(named(&stored, stored.provisioned_active));
+            tx.changed(ChangeKind::UserRestored, user.uuid(), stored.version + 1, what);
         }
         written(tx, *user).await
     })
 }
 
+/// Whether a stored user has access.
+const fn has_access(stored: &StoredUser) -> bool {
+    stored.provisioned_active && stored.suspended_at_us.is_none()
+}
+
+/// What the change feed says of a user who goes or comes back: who it is, and whether with access.
+fn named(stored: &StoredUser, active: bool) -> Values {
+    Values::new()
+        .with("active", active.to_string())
+        .with("user_name", &*stored.user_name)
+        .with_some("external_id", stored.external_id.as_deref())
+}
+
+/// What the change feed says of a user. Access comes first: it is never cut.
+fn described_with_access(draft: &UserDraft, active: bool) -> Values {
+    described_beside(Values::new().with("active", active.to_string()), draft)
+}
+
 /// What the audit log says of a user. Field by field, so that it can say what an act changed.
 fn described(draft: &UserDraft) -> Values {
-    let values = Values::new()
+    described_beside(Values::new(), draft)
+}
+
+fn described_beside(values: Values, draft: &UserDraft) -> Values {
+    let values = values
         .with("user_name", draft.user_name.as_str())
         .with_some("external_id", draft.external_id.as_ref().map(ExternalId::as_str))
         .with_some("display_name", draft.display_name.as_ref().map(DisplayName::as_str))

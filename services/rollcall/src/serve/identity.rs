@@ -82,6 +82,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let config = Config { location: location(&args.database_url)?, schema: Schema::Check };
     let Some(identity) = shutdown.unless_requested(Identity::open(config)).await else { return Ok(()) };
     let identity = identity?;
+    let watched = identity.clone();
 
     let mut routes = RoutesBuilder::default();
     identity.add_services(&mut routes, &authenticator);
@@ -100,7 +101,11 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     servers.grpc(listener, routes.routes(), (public_tls, args.proxies.trusted()));
     servers.internal(internal, internal_routes.routes(), mutual_tls.map(|tls| tls.server));
     servers.beside(health::follow(reporter, ready.clone(), shutdown.clone()));
-    servers.beside(health::follow(internal_reporter, ready, shutdown));
+    servers.beside(health::follow(internal_reporter, ready, shutdown.clone()));
+    servers.beside(async move {
+        shutdown.requested().await;
+        watched.end_watches();
+    });
     tracing::info!(grpc = %address, internal = %internal_address, "identity is served");
     let ended = servers.finish().await;
     authenticator.tell_uses().await;

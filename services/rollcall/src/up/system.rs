@@ -89,6 +89,15 @@ impl System {
             .merge(health::routes(ready, shutdown))
     }
 
+    /// Ends the streams of changes as soon as the end is asked for.
+    pub(crate) fn watches(&self, shutdown: Shutdown) -> impl Future<Output = ()> + Send + 'static + use<> {
+        let identity = self.identity.clone();
+        async move {
+            shutdown.requested().await;
+            identity.end_watches();
+        }
+    }
+
     /// Keeps the gRPC health status in step.
     pub(crate) fn health(&self, shutdown: Shutdown) -> impl Future<Output = ()> + Send + 'static + use<> {
         health::follow(self.reporter.clone(), self.readiness(), shutdown)

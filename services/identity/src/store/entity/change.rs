@@ -18,6 +18,12 @@ pub(crate) struct Model {
     pub(crate) object_id: Option<Uuid>,
     pub(crate) version: i64,
     pub(crate) actor: String,
+    /// Empty where the request had none.
+    pub(crate) request_id: String,
+    /// What was, of what changed, by field: a JSON object of texts.
+    pub(crate) before_values: String,
+    /// What is, likewise.
+    pub(crate) after_values: String,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

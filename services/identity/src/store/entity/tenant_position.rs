@@ -1,4 +1,4 @@
-//! The last positions taken in a tenant's change feed and audit log, and where the log's chain begins and ends. A table of its own: this row is locked by every commit (rule D1).
+//! The last positions taken in a tenant's change feed and audit log, where each begins, and the heads of the log's chain. A table of its own: this row is locked by every commit (rule D1).
 
 use sea_orm::{
     ActiveModelBehavior, DeriveEntityModel, DerivePrimaryKey, DeriveRelation, EntityTrait, EnumIter, PrimaryKeyTrait,
@@ -11,6 +11,10 @@ pub(crate) struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub(crate) tenant_id: Uuid,
     pub(crate) change_position: i64,
+    /// The last position that is kept no more; 0 where all are.
+    pub(crate) change_floor: i64,
+    /// What positions are of: another after a restore (rule R25).
+    pub(crate) epoch: Option<Uuid>,
     pub(crate) audit_position: i64,
     /// The hash of the newest audit entry; none before the first of the chain.
     pub(crate) audit_hash: Option<Vec<u8>>,

@@ -1,4 +1,4 @@
-//! The ledger of erased people, and what finds the audit entries about one.
+//! The ledger of erased people, and what finds the changes and audit entries about one.
 
 use sea_orm::DbErr;
 use sea_orm_migration::{MigrationName, MigrationTrait, SchemaManager, async_trait::async_trait};
@@ -22,6 +22,7 @@ const STATEMENTS: &[&str] = &[
         PRIMARY KEY (tenant_id, user_id)
     )",
     "CREATE INDEX audit_entries_subject ON audit_entries (tenant_id, subject, position)",
+    "CREATE INDEX changes_subject ON changes (tenant_id, subject_id)",
 ];
 
 #[async_trait]

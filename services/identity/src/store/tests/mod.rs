@@ -2,6 +2,7 @@
 
 mod agreement;
 mod audit;
+mod changes;
 mod ends;
 mod filters;
 mod groups;
@@ -104,6 +105,7 @@ fn directory(tenant: TenantId) -> Caller {
         actor: "key:directory".to_owned(),
         address: None,
         action: "test/Provision",
+        request_id: "r1".to_owned(),
         provisioning: true,
         operator: false,
     }

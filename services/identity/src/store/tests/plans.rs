@@ -3,15 +3,18 @@
 use database::testing::Engine::{self, Postgres, Sqlite};
 use ids::UserId;
 use rstest::rstest;
-use sea_orm::{ConnectionTrait, DbBackend, Statement, sea_query::Condition};
+use sea_orm::{
+    ConnectionTrait, DbBackend, QueryTrait, Statement,
+    sea_query::{Condition, SelectStatement},
+};
 
 use super::{
     World, catalogue,
     filters::{Asked, all, by, element, equals, is},
 };
 use crate::{
-    domain::{Order, Selection, TextOperator},
-    store::{listing::List, resource::Subject, user_rows},
+    domain::{Order, Selection, TextOperator, Timestamp},
+    store::{change_retention, changes, listing::List, resource::Subject, user_rows},
 };
 
 const POSTGRES: &str = "INSERT INTO users (tenant_id, id, user_name, user_name_key, external_id, display_name, display_name_key,
@@ -52,8 +55,14 @@ impl World {
         let list = List::new(db.clone(), self.tenant, Subject::User, &selection);
         let mut select = user_rows::select(self.tenant);
         list.choose(&mut select, Condition::all(), 100);
+        self.explained(&select).await
+    }
+
+    /// How the engine finds what a statement selects.
+    async fn explained(&self, select: &SelectStatement) -> String {
+        let db = self.store.database.read();
         let engine = db.get_database_backend();
-        let mut statement = engine.build(&select);
+        let mut statement = engine.build(select);
         let explain = if engine == DbBackend::Postgres { "EXPLAIN" } else { "EXPLAIN QUERY PLAN" };
         statement.sql = format!("{explain} {}", statement.sql);
         let rows = db.query_all_raw(statement).await.unwrap();
@@ -139,5 +148,25 @@ async fn names_and_times_are_ordered_by_an_index(#[values(Sqlite, Postgres)] eng
             let sorts = plan.contains("Sort  (") || plan.contains("B-TREE FOR ORDER BY");
             assert!(!sorts, "{path} {descending}\n{plan}");
         }
+    }
+}
+
+const CHANGES_POSTGRES: &str = "INSERT INTO changes (tenant_id, position, at_us, kind, subject_id, version, actor)
+    SELECT $1, n, n, 'user.changed', gen_random_uuid(), n, 'key:k' FROM generate_series(100, 20000) AS n";
+const CHANGES_SQLITE: &str = "WITH RECURSIVE s(n) AS (SELECT 100 UNION ALL SELECT n + 1 FROM s WHERE n < 20000)
+    INSERT INTO changes (tenant_id, position, at_us, kind, subject_id, version, actor)
+    SELECT $1, n, n, 'user.changed', randomblob(16), n, 'key:k' FROM s";
+
+#[rstest]
+#[tokio::test]
+async fn changes_are_found_by_their_positions_however_many_are_kept(#[values(Sqlite, Postgres)] engine: Engine) {
+    let Some(world) = World::open(engine).await else { return };
+    world.run(if engine == Postgres { &[CHANGES_POSTGRES, "ANALYZE changes"] } else { &[CHANGES_SQLITE] }).await;
+    let page = changes::page(world.tenant.uuid(), (19_000, 20_000)).into_query();
+    for select in
+        [page, changes::consumers(world.tenant.uuid()), change_retention::tenants_with_old_changes(Timestamp(500))]
+    {
+        let plan = world.explained(&select).await;
+        assert!(!plan.contains("Seq Scan on changes") && !plan.contains("SCAN changes"), "{plan}");
     }
 }

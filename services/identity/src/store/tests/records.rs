@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ::audit::Content;
 use database::testing::Engine::{self, Postgres, Sqlite};
 use rstest::rstest;
 use tokio::sync::Notify;
@@ -89,7 +90,7 @@ fn wait_and_change<'a>(tx: &'a Tx<'a>, gate: &'a Arc<Gate>) -> Running<'a, ()> {
     Box::pin(async move {
         gate.begun.notify_one();
         gate.go_on.notified().await;
-        tx.changed(ChangeKind::UserChanged, tx.tenant(), 1);
+        tx.changed(ChangeKind::UserChanged, tx.tenant(), 1, Content::default());
         Ok(())
     })
 }

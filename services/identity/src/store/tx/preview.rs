@@ -45,6 +45,7 @@ fn named(change: &Change) -> String {
 
 #[cfg(test)]
 mod tests {
+    use ::audit::Values;
     use uuid::Uuid;
 
     use super::*;
@@ -53,7 +54,10 @@ mod tests {
 
     fn said(kinds: &[ChangeKind]) -> String {
         let subject = Uuid::parse_str(ID).unwrap();
-        let change = |kind: &ChangeKind| Change { kind: *kind, subject, object: None, version: 1 };
+        let change = |kind: &ChangeKind| {
+            let (before, after) = (Values::new(), Values::new());
+            Change { kind: *kind, subject, object: None, version: 1, before, after }
+        };
         sentence(&kinds.iter().map(change).collect::<Vec<_>>())
     }
 

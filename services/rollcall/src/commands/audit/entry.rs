@@ -7,7 +7,10 @@ use pbjson_types::Timestamp;
 use proto::{api_keys::v1::KeyAuditEntry, identity::v1::AuditEntry};
 use serde::{Deserialize, Serialize};
 
-use crate::{commands::moment, output::Row};
+use crate::{
+    commands::{difference, moment},
+    output::Row,
+};
 
 /// A service that keeps a log. Its name stands in the hashes of its entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -137,11 +140,7 @@ impl<'a> Parts<'a> {
         if !self.detail.is_empty() {
             said.push(self.detail.to_owned());
         }
-        let names = self.before.keys().chain(self.after.keys().filter(|name| !self.before.contains_key(*name)));
-        let value = |values: &BTreeMap<String, String>, name: &String| {
-            values.get(name).cloned().unwrap_or_else(|| "none".to_owned())
-        };
-        said.extend(names.map(|name| format!("{name}: {} -> {}", value(self.before, name), value(self.after, name))));
+        said.extend(difference(self.before, self.after));
         said.join("; ")
     }
 }
