@@ -1,4 +1,4 @@
-//! What takes away audit entries that have been kept long enough.
+//! What takes away entries of the audit log and of the provisioning log that have been kept long enough.
 
 use std::time::Duration;
 
@@ -20,18 +20,26 @@ impl Drop for Retention {
 }
 
 impl Retention {
-    pub(crate) fn start(store: Store) -> Self {
-        Self(tokio::spawn(purge(store)))
+    /// `log` is how long the provisioning log is kept.
+    pub(crate) fn start(store: Store, log: Duration) -> Self {
+        Self(tokio::spawn(purge(store, log)))
     }
 }
 
-async fn purge(store: Store) {
+async fn purge(store: Store, log: Duration) {
     let mut hours = time::interval(INTERVAL);
     loop {
         hours.tick().await;
         // What failed was logged by the store, and is tried again.
         if let Ok(entries @ 1..) = store.purge_audit(Timestamp::now().before(audit::RETENTION)).await {
             tracing::info!(entries, "audit entries older than 400 days were taken away");
+        }
+        if let Ok(rows @ 1..) = store.purge_log(Timestamp::now().before(log)).await {
+            tracing::info!(
+                rows,
+                days = log.as_secs() / (24 * 60 * 60),
+                "what is too old was taken from the provisioning log"
+            );
         }
     }
 }

@@ -6,6 +6,7 @@ mod filters;
 mod groups;
 mod paging;
 mod profile;
+mod provisioning_log;
 mod roles;
 mod status;
 mod tenants;
@@ -18,8 +19,9 @@ use authn::{
 };
 use proto::identity::v1::{
     audit_service_server::AuditServiceServer, group_service_server::GroupServiceServer,
-    role_service_server::RoleServiceServer, tenant_service_server::TenantServiceServer,
-    user_attribute_service_server::UserAttributeServiceServer, user_service_server::UserServiceServer,
+    provisioning_log_service_server::ProvisioningLogServiceServer, role_service_server::RoleServiceServer,
+    tenant_service_server::TenantServiceServer, user_attribute_service_server::UserAttributeServiceServer,
+    user_service_server::UserServiceServer,
 };
 use tonic::service::RoutesBuilder;
 use tower::Layer as _;
@@ -66,7 +68,13 @@ impl Rpc {
                 routes.add_service(guard.layer(server));
             )*};
         }
-        add!(GroupServiceServer, TenantServiceServer, UserAttributeServiceServer, UserServiceServer);
+        add!(
+            GroupServiceServer,
+            ProvisioningLogServiceServer,
+            TenantServiceServer,
+            UserAttributeServiceServer,
+            UserServiceServer
+        );
         if self.listener == Listener::Public {
             add!(AuditServiceServer, RoleServiceServer);
         }

@@ -3,6 +3,7 @@
 mod m0001_directory;
 mod m0002_search;
 mod m0003_audit_chain;
+mod m0006_provisioning_log;
 
 use sea_orm::{ConnectionTrait, DbBackend, DbErr};
 use sea_orm_migration::{MigrationTrait, MigratorTrait, SchemaManager, async_trait::async_trait};
@@ -16,6 +17,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0001_directory::Migration),
             Box::new(m0002_search::Migration),
             Box::new(m0003_audit_chain::Migration),
+            Box::new(m0006_provisioning_log::Migration),
         ]
     }
 }
