@@ -14,7 +14,7 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::{
     address::SafeUrl,
     commands::{
-        api_key, audit, generate, group, migrate, operator_key, scim, signing_key, simulate, tenant, trust, user,
+        api_key, audit, generate, group, log, migrate, operator_key, scim, signing_key, simulate, tenant, trust, user,
         user_attribute,
     },
     failure, output, serve, up,
@@ -92,6 +92,7 @@ pub(crate) enum Command {
     Tenant(tenant::Command),
     #[command(subcommand)]
     Audit(audit::Command),
+    Log(log::Args),
     /// Bring the databases' schemas up to date, for clusters; `up` does it by itself
     Migrate(migrate::Args),
     #[command(subcommand)]

@@ -12,9 +12,9 @@ use proto::{
     channel::ClientTls,
     identity::v1::{
         GetTenantRequest, Tenant, audit_service_client::AuditServiceClient, get_tenant_request,
-        group_service_client::GroupServiceClient, role_service_client::RoleServiceClient,
-        tenant_service_client::TenantServiceClient, user_attribute_service_client::UserAttributeServiceClient,
-        user_service_client::UserServiceClient,
+        group_service_client::GroupServiceClient, provisioning_log_service_client::ProvisioningLogServiceClient,
+        role_service_client::RoleServiceClient, tenant_service_client::TenantServiceClient,
+        user_attribute_service_client::UserAttributeServiceClient, user_service_client::UserServiceClient,
     },
 };
 use secrecy::{ExposeSecret, SecretString};
@@ -115,6 +115,10 @@ impl Session {
 
     pub(crate) fn audit(&self) -> AuditServiceClient<Authorized> {
         AuditServiceClient::new(self.to_identity()).max_decoding_message_size(MESSAGE_LEN_MAX)
+    }
+
+    pub(crate) fn provisioning_log(&self) -> ProvisioningLogServiceClient<Authorized> {
+        ProvisioningLogServiceClient::new(self.to_identity()).max_decoding_message_size(MESSAGE_LEN_MAX)
     }
 
     pub(crate) fn api_keys(&self) -> ApiKeyServiceClient<Authorized> {
