@@ -18,6 +18,7 @@ mod isolation;
 mod oauth;
 mod openid_provider;
 mod paging;
+mod provisioning_log;
 mod provisioning_state;
 mod proxy;
 mod recorded;
