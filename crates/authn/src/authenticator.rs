@@ -6,12 +6,13 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use ids::TenantId;
 use proto::{Channel, api_keys::v1::credential_service_client::CredentialServiceClient};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::{sync::Semaphore, task::JoinHandle, time::Instant};
 
 use crate::{
-    Budget, Error, KeyText, Principal, Proof,
+    Budget, CredentialId, Error, KeyText, Principal, Proof,
     client::{self, AccessToken, ClientError},
     exchange::{Exchange, Presented, Token},
     key::{OPERATOR_PREFIX, TENANT_PREFIX},
@@ -134,6 +135,11 @@ impl Authenticator {
         let presented = Presented::by_client(bearer)?;
         self.0.exchange.forget(&presented, refused).await;
         self.exchanged(&presented, Source::Service, Instant::now() + PATIENCE).await
+    }
+
+    /// Whose `bearer` is, for a record of a client that was refused. A key's id is enough, if a key of this id was good here before: nothing is proven.
+    pub async fn holder(&self, bearer: &SecretString) -> Option<(TenantId, CredentialId)> {
+        self.0.exchange.holder(&Presented::by_client(bearer).ok()?).await
     }
 
     /// An access token for an OAuth client at `address`.

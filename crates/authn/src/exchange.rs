@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+use ids::{ApiKeyId, TenantId};
 use moka::{Expiry, future::Cache};
 use proto::{
     Channel,
@@ -92,6 +93,8 @@ pub(crate) struct Exchange {
     tokens: Cache<[u8; 32], Arc<Token>>,
     /// Those that were right here before. They wait for no place, so that no flood of wrong ones keeps them from being renewed.
     right: Cache<[u8; 32], ()>,
+    /// Whose the keys are that were right here before, by their ids.
+    owners: Cache<ApiKeyId, TenantId>,
     places: Semaphore,
 }
 
@@ -105,8 +108,8 @@ impl fmt::Debug for Exchange {
 impl Exchange {
     pub(crate) fn new(client: CredentialServiceClient<Channel>, keys: Arc<PublishedKeys>) -> Self {
         let tokens = Cache::builder().max_capacity(TOKENS_MAX).expire_after(UntilExpiry).build();
-        let (right, places) = (Cache::new(TOKENS_MAX), Semaphore::new(EXCHANGES_MAX));
-        Self { client, keys, digester: Digester::new(), tokens, right, places }
+        let (right, owners, places) = (Cache::new(TOKENS_MAX), Cache::new(TOKENS_MAX), Semaphore::new(EXCHANGES_MAX));
+        Self { client, keys, digester: Digester::new(), tokens, right, owners, places }
     }
 
     /// The token for what was presented by a client at `address`, remembered or exchanged now.
@@ -127,13 +130,29 @@ impl Exchange {
             let exchanged = tokio::time::timeout_at(deadline, self.exchange(presented, address)).await;
             let exchanged = exchanged.unwrap_or(Err(Error::UNAVAILABLE));
             match &exchanged {
-                Ok(_) => self.right.insert(digest, ()).await,
+                Ok(token) => {
+                    self.right.insert(digest, ()).await;
+                    if let CredentialId::ApiKey(id) = token.principal.credential {
+                        self.owners.insert(id, token.principal.tenant).await;
+                    }
+                }
                 Err(Error::Unauthenticated) => self.right.invalidate(&digest).await,
                 Err(_) => {}
             }
             exchanged.map(Arc::new)
         });
         self.tokens.try_get_with(digest, exchange).await.map_err(|error| *error)
+    }
+
+    /// Whose a credential is, as far as it is known here: by its token, or for a key by its id, which is not proven.
+    pub(crate) async fn holder(&self, presented: &Presented) -> Option<(TenantId, CredentialId)> {
+        if let Some(token) = self.tokens.get(&self.digester.digest(presented.expose())).await {
+            return Some((token.principal.tenant, token.principal.credential));
+        }
+        match presented {
+            Presented::Key(key) => Some((self.owners.get(&key.id()).await?, CredentialId::ApiKey(key.id()))),
+            Presented::AccessToken(_) => None,
+        }
     }
 
     /// Forgets the token of `principal`, unless a newer one has taken its place.

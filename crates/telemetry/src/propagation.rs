@@ -7,7 +7,12 @@ mod client;
 mod server;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use opentelemetry::propagation::{Extractor, Injector};
+use opentelemetry::{
+    propagation::{Extractor, Injector},
+    trace::TraceContextExt,
+};
+use tracing::Span;
+use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::RequestId;
 
@@ -41,6 +46,19 @@ impl Served {
 
 pub(crate) fn current_request_id() -> Option<RequestId> {
     SERVED.try_with(|served| served.id.clone()).ok()
+}
+
+/// The id of the trace that the current task's request belongs to, 32 hexadecimal digits, if it belongs to one: of the trace that this process makes,
+/// else of the one that the request brought along.
+#[must_use]
+pub fn current_trace_id() -> Option<String> {
+    let made = Span::current().context().span().span_context().clone();
+    if made.is_valid() {
+        return Some(made.trace_id().to_string());
+    }
+    let brought = SERVED.try_with(|served| served.traceparent.clone()).ok()??;
+    let id = brought.to_str().ok()?.split('-').nth(1)?.to_owned();
+    (id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(id)
 }
 
 /// Of the headers of a trace `traceparent` alone, whose form is fixed. `tracestate` is anybody's text, and would stand in each span of the trace.

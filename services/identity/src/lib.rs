@@ -6,7 +6,7 @@ mod retention;
 mod rpc;
 mod store;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use authn::{Authenticator, grpc::Callers};
 use database::{Database, Location, MigrateError};
@@ -29,6 +29,8 @@ pub struct Config {
     pub location: Location,
     /// What to do about the schema.
     pub schema: Schema,
+    /// How long entries of the provisioning log are kept.
+    pub log_retention: Duration,
 }
 
 /// What a starting process does about the schema.
@@ -79,7 +81,7 @@ impl Identity {
         }
         .map_err(OpenError::Schema)?;
         let store = Store::new(database);
-        let retention = Arc::new(Retention::start(store.clone()));
+        let retention = Arc::new(Retention::start(store.clone(), config.log_retention));
         Ok(Self { store, _retention: retention })
     }
 

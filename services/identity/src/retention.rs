@@ -1,4 +1,4 @@
-//! What takes away audit entries, changes, deleted users and deleted groups that have been kept long enough.
+//! What takes away audit entries, changes, entries of the provisioning log, deleted users and deleted groups that have been kept long enough.
 
 use std::time::Duration;
 
@@ -24,12 +24,13 @@ impl Drop for Retention {
 }
 
 impl Retention {
-    pub(crate) fn start(store: Store) -> Self {
-        Self(tokio::spawn(purge(store)))
+    /// `log` is how long the provisioning log is kept.
+    pub(crate) fn start(store: Store, log: Duration) -> Self {
+        Self(tokio::spawn(purge(store, log)))
     }
 }
 
-async fn purge(store: Store) {
+async fn purge(store: Store, log: Duration) {
     let mut hours = time::interval(INTERVAL);
     loop {
         hours.tick().await;
@@ -42,6 +43,13 @@ async fn purge(store: Store) {
         }
         if let Ok(resources @ 1..) = store.purge_deleted(Timestamp::now().before(DELETED_RETENTION)).await {
             tracing::info!(resources, "users and groups deleted more than 30 days ago were taken away");
+        }
+        if let Ok(rows @ 1..) = store.purge_log(Timestamp::now().before(log)).await {
+            tracing::info!(
+                rows,
+                days = log.as_secs() / (24 * 60 * 60),
+                "what is too old was taken from the provisioning log"
+            );
         }
     }
 }

@@ -5,6 +5,7 @@ pub(crate) mod audit;
 pub(crate) mod changes;
 pub(crate) mod generate;
 pub(crate) mod group;
+pub(crate) mod log;
 pub(crate) mod migrate;
 pub(crate) mod operator_key;
 pub(crate) mod scim;

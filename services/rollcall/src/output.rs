@@ -125,6 +125,11 @@ pub(crate) fn one<T: Serialize>(
     out.flush()
 }
 
+/// Prints lines that are the result.
+pub(crate) fn text(mut out: impl Write, text: &str) -> io::Result<()> {
+    write!(out, "{}", printable(text))
+}
+
 /// A word about the result, beside it.
 pub(crate) fn note(text: impl Display) {
     // Nobody is left to hear of a standard error that cannot be written.

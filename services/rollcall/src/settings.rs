@@ -5,6 +5,8 @@ use std::time::Duration;
 use anyhow::Context;
 use api_keys::{AccessTokenLife, HashWork};
 use authn::Budget;
+use proto::Channel;
+use scim_facade::ProvisioningLog;
 
 use crate::duration;
 
@@ -21,6 +23,53 @@ impl Limits {
     /// The budget of each tenant.
     pub(crate) fn budget(self) -> anyhow::Result<Budget> {
         Budget::new(self.tenant_requests_per_second).context("--tenant-requests-per-second")
+    }
+}
+
+/// How long a log is kept at most: as long as the audit log.
+pub(crate) const LOG_RETENTION_MAX: Duration = Duration::from_secs(400 * 24 * 60 * 60);
+/// And at least.
+const LOG_RETENTION_MIN: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How long the provisioning log is kept.
+#[derive(clap::Args, Clone, Copy, Debug)]
+#[command(next_help_heading = "Provisioning log")]
+pub(crate) struct LogRetention {
+    /// How long the provisioning log is kept: 1d to 400d
+    #[arg(long, env = "ROLLCALL_PROVISIONING_LOG_RETENTION", default_value = "30d", value_name = "DURATION", value_parser = duration::parse)]
+    provisioning_log_retention: Duration,
+}
+
+impl LogRetention {
+    pub(crate) fn retention(self) -> anyhow::Result<Duration> {
+        let retention = self.provisioning_log_retention;
+        let is_allowed = (LOG_RETENTION_MIN..=LOG_RETENTION_MAX).contains(&retention);
+        anyhow::ensure!(is_allowed, "--provisioning-log-retention: from 1d to 400d");
+        Ok(retention)
+    }
+}
+
+/// Whether the provisioning log is written: to measure what it costs.
+#[derive(clap::Args, Clone, Copy, Debug)]
+pub(crate) struct LogSwitch {
+    #[arg(long, hide = true, value_enum, default_value_t)]
+    provisioning_log: Switch,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum Switch {
+    #[default]
+    On,
+    Off,
+}
+
+impl LogSwitch {
+    /// The log of a façade that identity keeps.
+    pub(crate) fn start(self, identity: Channel) -> ProvisioningLog {
+        match self.provisioning_log {
+            Switch::On => ProvisioningLog::start(identity),
+            Switch::Off => ProvisioningLog::off(),
+        }
     }
 }
 

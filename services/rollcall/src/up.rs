@@ -28,7 +28,7 @@ use crate::{
     outbound_access::OutboundAccess,
     public_url::{PublicAddress, PublicUrl, reachable},
     servers::Servers,
-    settings::{Keys, Limits},
+    settings::{Keys, Limits, LogRetention, LogSwitch},
     transport::{self, PublicTls, Way},
 };
 
@@ -63,6 +63,10 @@ pub(crate) struct Args {
     keys: Keys,
     #[command(flatten)]
     limits: Limits,
+    #[command(flatten)]
+    log: LogRetention,
+    #[command(flatten)]
+    log_switch: LogSwitch,
     #[command(flatten)]
     tls: PublicTls,
     #[command(flatten)]
@@ -101,7 +105,9 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let (http_address, grpc_address) = (bootstrap::address_of(&http)?, bootstrap::address_of(&grpc)?);
     transport::warn(&args.ways());
     let (http_tls, grpc_tls) = (args.tls.open(Protocol::Http)?, args.tls.open(Protocol::Grpc)?);
-    let open = System::open(&data, locations(&args, &data)?, (args.keys, args.limits, args.outbound.settings()?));
+    let log = (args.log.retention()?, args.log_switch);
+    let limits = (args.keys, args.limits, args.outbound.settings()?);
+    let open = System::open(&data, locations(&args, &data)?, limits, log);
     let Some(system) = shutdown.unless_requested(open).await else { return Ok(()) };
     let system = system?;
 
@@ -140,7 +146,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         shutdown.request();
     }
     let ended = begun.and(servers.finish().await);
-    system.tell_uses().await;
+    system.tell_all().await;
     ended
 }
 

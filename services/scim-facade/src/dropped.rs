@@ -8,6 +8,8 @@ use moka::{future::Cache, policy::EvictionPolicy};
 use scim::ResourceType;
 use scim_entra::Dropped;
 
+use crate::identity::Directory;
+
 /// How long an attribute is not mentioned again.
 const MENTIONED_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
 /// How many attributes are remembered as mentioned.
@@ -30,8 +32,11 @@ impl DroppedLog {
     }
 
     /// Mentions what was not mentioned today. Only names are written, never values.
-    pub(crate) async fn mention(&self, tenant: TenantId, resource_type: ResourceType, dropped: Vec<Dropped>) {
-        for Dropped { attribute, reason } in self.fresh(tenant, resource_type, dropped).await {
+    pub(crate) async fn mention(&self, directory: &Directory, resource_type: ResourceType, dropped: Vec<Dropped>) {
+        let tenant = directory.principal().tenant;
+        let fresh = self.fresh(tenant, resource_type, dropped).await;
+        directory.recorder().dropped(&fresh);
+        for Dropped { attribute, reason } in fresh {
             tracing::warn!(
                 tenant.id = %tenant,
                 scim.resource_type = resource_type.name(),

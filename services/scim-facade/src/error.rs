@@ -44,12 +44,14 @@ const OVER_BUDGET: &str =
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Refusal {
     error: Error,
+    /// Why identity refused, where it did.
+    reason: Option<ErrorReason>,
     retry_after: Option<Duration>,
 }
 
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
-        Self { error, retry_after: None }
+        Self { error, reason: None, retry_after: None }
     }
 }
 
@@ -59,7 +61,7 @@ impl From<authn::Error> for Refusal {
             authn::Error::Unauthenticated => Error::unauthorized(UNAUTHENTICATED).into(),
             authn::Error::AddressRefused => Error::forbidden(ADDRESS_REFUSED).into(),
             authn::Error::OverBudget { retry_after } => {
-                Self { error: Error::with_status(429, OVER_BUDGET), retry_after: Some(retry_after) }
+                Self { retry_after: Some(retry_after), ..Error::with_status(429, OVER_BUDGET).into() }
             }
             authn::Error::Unavailable { retry_after } => Self::later(UNAVAILABLE, retry_after),
         }
@@ -72,6 +74,11 @@ impl Refusal {
         &self.error
     }
 
+    /// Why identity refused, where it did.
+    pub(crate) const fn reason(&self) -> Option<ErrorReason> {
+        self.reason
+    }
+
     /// Whether the service could not answer, so that the same would be answered to the next request.
     pub(crate) fn is_outage(&self) -> bool {
         self.error.status == 503 && self.error.detail != CONTENDED
@@ -79,7 +86,7 @@ impl Refusal {
 
     /// An administrator has paused provisioning, and this is a write.
     pub(crate) fn paused() -> Self {
-        Self::later(PAUSED, RETRY_AFTER_PAUSE)
+        Self { reason: Some(ErrorReason::ProvisioningPaused), ..Self::later(PAUSED, RETRY_AFTER_PAUSE) }
     }
 
     /// An administrator lets writes be tried only, and this one would have changed something.
@@ -103,7 +110,7 @@ impl Refusal {
         match info.as_ref().and_then(|info| ErrorReason::from_str_name(&info.reason)) {
             Some(reason) => {
                 let metadata = info.map(|info| info.metadata).unwrap_or_default();
-                Self::from_reason(resource_type, reason, &metadata, status)
+                Self { reason: Some(reason), ..Self::from_reason(resource_type, reason, &metadata, status) }
             }
             None => Self::from_code(status),
         }
@@ -181,7 +188,7 @@ impl Refusal {
     }
 
     fn later(detail: &str, retry_after: Duration) -> Self {
-        Self { error: Error::unavailable(detail), retry_after: Some(retry_after) }
+        Self { retry_after: Some(retry_after), ..Error::unavailable(detail).into() }
     }
 
     fn outage(status: &Status) -> Self {
@@ -208,6 +215,8 @@ impl IntoResponse for Refusal {
         if let Some(after) = self.retry_after {
             response.headers_mut().insert(RETRY_AFTER, answer::retry_after(after));
         }
+        // For the provisioning log.
+        response.extensions_mut().insert(self);
         response
     }
 }
@@ -267,7 +276,7 @@ mod tests {
     }
 
     fn row(name: &str, refusal: &Refusal) -> String {
-        let Refusal { error, retry_after } = refusal;
+        let Refusal { error, retry_after, .. } = refusal;
         let scim_type = error.scim_type.map_or("-", |scim_type| scim_type.as_str());
         let retry = retry_after.map_or_else(String::new, |after| format!(" (retry after {} s)", after.as_secs()));
         format!("{name}: {} {scim_type} {}{retry}", error.status, error.detail)

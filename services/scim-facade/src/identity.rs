@@ -8,9 +8,10 @@ use std::{error::Error as _, sync::Arc, time::Duration};
 use authn::{Authenticator, Principal, Scope};
 use proto::identity::v1::{
     CreateGroupRequest, CreateUserRequest, DeleteGroupRequest, DeleteUserRequest, GetGroupRequest, GetTenantRequest,
-    GetUserRequest, ListMembersRequest, ListMembersResponse, ListUserAttributesRequest, ReplaceUserRequest, Tenant,
-    UserAttribute, group_service_client::GroupServiceClient, tenant_service_client::TenantServiceClient,
-    user_attribute_service_client::UserAttributeServiceClient, user_service_client::UserServiceClient,
+    GetUserRequest, ListMembersRequest, ListMembersResponse, ListUserAttributesRequest, ProvisionedType,
+    ReplaceUserRequest, Tenant, UserAttribute, group_service_client::GroupServiceClient,
+    tenant_service_client::TenantServiceClient, user_attribute_service_client::UserAttributeServiceClient,
+    user_service_client::UserServiceClient,
 };
 use secrecy::SecretString;
 use telemetry::RequestId;
@@ -18,7 +19,7 @@ use tokio::time::Instant;
 use tonic::{Code, ConnectError, Request, Response, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
-use crate::shares::Shares;
+use crate::{log::Recorder, shares::Shares};
 
 // The messages that handlers pass between the mapping and these calls; nothing else names the wire's types.
 pub(crate) use proto::{
@@ -71,6 +72,7 @@ pub(crate) struct Directory {
     /// The caller's key, to ask anew for a token that ended while the request was worked on.
     bearer: SecretString,
     request_id: Option<RequestId>,
+    recorder: Recorder,
 }
 
 /// What a second call of the same kind does after a first that may have arrived.
@@ -86,10 +88,20 @@ impl Directory {
     pub(crate) fn new(
         clients: Clients,
         authenticator: Authenticator,
-        principal: Arc<Principal>,
-        bearer: SecretString,
+        (principal, bearer): (Arc<Principal>, SecretString),
+        recorder: Recorder,
     ) -> Self {
-        Self { clients, authenticator, principal, bearer, request_id: RequestId::current() }
+        Self { clients, authenticator, principal, bearer, request_id: RequestId::current(), recorder }
+    }
+
+    /// The same caller, whose next calls are another entry of the log.
+    pub(crate) fn recorded_by(&self, recorder: Recorder) -> Self {
+        Self { recorder, ..self.clone() }
+    }
+
+    /// Where the request says of itself what the log is to say of it.
+    pub(crate) const fn recorder(&self) -> &Recorder {
+        &self.recorder
     }
 
     /// Who calls.
@@ -115,18 +127,25 @@ impl Directory {
     pub(crate) async fn create_user(&self, user: User) -> Result<User, Status> {
         let request = CreateUserRequest { user: Some(user), ..CreateUserRequest::default() };
         let act = |mut clients: Clients, request| async move { clients.users.create_user(request).await };
-        self.call(Call::Once, request, act).await.map_err(gone)
+        let made = self.call(Call::Once, request, act).await.map_err(gone)?;
+        self.recorder.user(&made);
+        Ok(made)
     }
 
     pub(crate) async fn get_user(&self, id: &str, view: UserView) -> Result<User, Status> {
         let request = GetUserRequest { user_id: id.to_owned(), view: view.into(), ..GetUserRequest::default() };
         let act = |mut clients: Clients, request| async move { clients.users.get_user(request).await };
-        self.call(Call::Repeatable, request, act).await
+        let read = self.call(Call::Repeatable, request, act).await?;
+        self.recorder.user(&read);
+        Ok(read)
     }
 
     pub(crate) async fn list_users(&self, request: ListUsersRequest) -> Result<ListUsersResponse, Status> {
+        self.recorder.asked(ProvisionedType::User, request.filter.as_ref());
         let act = |mut clients: Clients, request| async move { clients.users.list_users(request).await };
-        self.call(Call::Repeatable, request, act).await.map_err(gone)
+        let listed = self.call(Call::Repeatable, request, act).await.map_err(gone)?;
+        self.recorder.found_users(&listed.users, listed.total_size);
+        Ok(listed)
     }
 
     pub(crate) async fn replace_user(
@@ -138,7 +157,9 @@ impl Directory {
         let (user, view) = (Some(user), view.into());
         let request = ReplaceUserRequest { user, expected_version, view, ..ReplaceUserRequest::default() };
         let act = |mut clients: Clients, request| async move { clients.users.replace_user(request).await };
-        self.call(unless_versioned(expected_version), request, act).await
+        let replaced = self.call(unless_versioned(expected_version), request, act).await?;
+        self.recorder.user(&replaced);
+        Ok(replaced)
     }
 
     pub(crate) async fn delete_user(&self, id: &str, expected_version: Option<i64>) -> Result<(), Status> {
@@ -150,24 +171,34 @@ impl Directory {
     pub(crate) async fn create_group(&self, group: Group, member_ids: Vec<String>) -> Result<Group, Status> {
         let request = CreateGroupRequest { group: Some(group), member_ids, ..CreateGroupRequest::default() };
         let act = |mut clients: Clients, request| async move { clients.groups.create_group(request).await };
-        self.call(Call::Once, request, act).await.map_err(gone)
+        let made = self.call(Call::Once, request, act).await.map_err(gone)?;
+        self.recorder.group(&made);
+        Ok(made)
     }
 
     pub(crate) async fn get_group(&self, id: &str) -> Result<Group, Status> {
         let request = GetGroupRequest { group_id: id.to_owned(), ..GetGroupRequest::default() };
         let act = |mut clients: Clients, request| async move { clients.groups.get_group(request).await };
-        self.call(Call::Repeatable, request, act).await
+        let read = self.call(Call::Repeatable, request, act).await?;
+        self.recorder.group(&read);
+        Ok(read)
     }
 
     pub(crate) async fn list_groups(&self, request: ListGroupsRequest) -> Result<ListGroupsResponse, Status> {
+        self.recorder.asked(ProvisionedType::Group, request.filter.as_ref());
         let act = |mut clients: Clients, request| async move { clients.groups.list_groups(request).await };
-        self.call(Call::Repeatable, request, act).await.map_err(gone)
+        let listed = self.call(Call::Repeatable, request, act).await.map_err(gone)?;
+        self.recorder.found_groups(&listed.groups, listed.total_size);
+        Ok(listed)
     }
 
     pub(crate) async fn change_group(&self, request: ChangeGroupRequest) -> Result<Group, Status> {
         let act = |mut clients: Clients, request| async move { clients.groups.change_group(request).await };
         let call = unless_versioned(request.expected_version);
-        self.call(call, request, act).await
+        self.recorder.group_changes(&request.changes);
+        let changed = self.call(call, request, act).await?;
+        self.recorder.group(&changed);
+        Ok(changed)
     }
 
     pub(crate) async fn delete_group(&self, id: &str, expected_version: Option<i64>) -> Result<(), Status> {

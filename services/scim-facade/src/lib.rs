@@ -11,6 +11,7 @@ mod dropped;
 mod error;
 mod http;
 mod identity;
+mod log;
 mod mapping;
 mod oauth;
 mod precondition;
@@ -35,7 +36,7 @@ use crate::{
     turns::Turns,
 };
 
-pub use crate::{http::request::BODY_BYTES_MAX, routes::router};
+pub use crate::{http::request::BODY_BYTES_MAX, log::ProvisioningLog, routes::router};
 
 /// What an operator decides.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -57,6 +58,7 @@ struct Shared {
     trusted_proxies: TrustedProxies,
     authenticator: Authenticator,
     clients: Clients,
+    log: ProvisioningLog,
     dropped: DroppedLog,
     schemas: SchemaCache,
     turns: Turns,
@@ -64,12 +66,13 @@ struct Shared {
 }
 
 impl Facade {
-    fn new(config: &Config, authenticator: Authenticator, identity: Channel) -> Self {
+    fn new(config: &Config, authenticator: Authenticator, identity: Channel, log: ProvisioningLog) -> Self {
         Self(Arc::new(Shared {
             base: config.public_url.as_deref().map(Base::new),
             trusted_proxies: config.trusted_proxies.clone(),
             authenticator,
             clients: Clients::new(identity),
+            log,
             dropped: DroppedLog::new(),
             schemas: SchemaCache::new(),
             turns: Turns::new(),
@@ -91,6 +94,10 @@ impl Facade {
 
     fn clients(&self) -> &Clients {
         &self.0.clients
+    }
+
+    fn log(&self) -> &ProvisioningLog {
+        &self.0.log
     }
 
     fn dropped(&self) -> &DroppedLog {

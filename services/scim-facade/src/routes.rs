@@ -19,18 +19,19 @@ use tower::ServiceExt as _;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{
-    Config, Facade, authentication,
+    Config, Facade, ProvisioningLog, authentication,
     base::PATH,
     error::Refusal,
     http::{bulk, discovery, groups, me, root, users},
     identity::Channel,
-    oauth,
+    log, oauth,
 };
 
 /// The service, under `/api/scim/v2`, and the token endpoint of its clients, `/api/oauth2/token`. Each route of the service demands a
 /// credential, the unknown ones too. Paths elsewhere are left to whatever it is merged with.
-pub fn router(config: Config, authenticator: Authenticator, identity: Channel) -> Router {
-    let facade = Facade::new(&config, authenticator, identity);
+/// Each request of the service leaves an entry in `log`.
+pub fn router(config: Config, authenticator: Authenticator, identity: Channel, log: ProvisioningLog) -> Router {
+    let facade = Facade::new(&config, authenticator, identity, log);
     let known = known().with_state(facade.clone());
     let unknown = any(collapse).with_state(known.clone().fallback(no_endpoint));
     let all = [(format!("{PATH}/{{*rest}}"), unknown)];
@@ -53,6 +54,7 @@ fn guarded(methods: MethodRouter, facade: &Facade) -> MethodRouter {
     methods
         .layer::<_, Infallible>(middleware::from_fn_with_state(facade.clone(), authentication::admit))
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn_with_state(facade.clone(), log::record))
 }
 
 /// Every endpoint as a path, with and without a slash at its end.

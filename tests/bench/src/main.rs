@@ -72,6 +72,8 @@ enum Scenario {
     Flood(scenario::flood::Args),
     /// What one tenant at full load does to another
     Fairness(scenario::fairness::Args),
+    /// What the provisioning log costs an incremental cycle
+    Log(scenario::log::Args),
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -83,6 +85,7 @@ fn main() -> anyhow::Result<ExitCode> {
             Scenario::Authentication(args) => scenario::authentication::run(&setup, &args).await,
             Scenario::Flood(args) => scenario::flood::run(&setup, &args).await,
             Scenario::Fairness(args) => scenario::fairness::run(&setup, &args).await,
+            Scenario::Log(args) => scenario::log::run(&setup, &args).await,
         }
     });
     let report = report?;

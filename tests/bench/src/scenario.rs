@@ -3,3 +3,4 @@
 pub(crate) mod authentication;
 pub(crate) mod fairness;
 pub(crate) mod flood;
+pub(crate) mod log;

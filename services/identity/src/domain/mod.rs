@@ -8,6 +8,8 @@ mod filter;
 mod group;
 mod page;
 mod profile;
+mod provisioning_cycle;
+mod provisioning_log;
 mod role;
 pub(crate) mod search;
 mod tenant;
@@ -27,6 +29,12 @@ pub(crate) use filter::{
 pub(crate) use group::{GROUP_CHANGES_MAX, Group, GroupChange, GroupDraft, GroupName, MEMBER_IDS_MAX, Member};
 pub(crate) use page::{LISTED_MAX, Listed, Mark, OrderKey, PageStart, Selection, Slice};
 pub(crate) use profile::{Address, ContactPoint, Enterprise, PROFILE_BYTES_MAX, PersonName, Profile};
+pub(crate) use provisioning_cycle::{Cycle, Drift, Forecast, JudgedCycle, NotJudged, Span, Summary, is_full_pass};
+pub(crate) use provisioning_log::{
+    CHANGES_MAX, CREDENTIAL_MAX, ENTRIES_MAX, FieldChange, ID_MAX, LogEntry, LogFilter, LogMark, LogOrder, LoggedEntry,
+    NOTE_MAX, NOTES_MAX, Note, Operation, ProvisionedType, ProvisioningOutcome, SEEN_MAX, SENTENCE_MAX, SUBJECTS_MAX,
+    Subject, VALUE_MAX, subject_key,
+};
 pub(crate) use role::{BUILT_IN, EffectiveRole, RoleId, RoleSource};
 pub(crate) use tenant::{ProvisioningState, StateReason, Tenant, TenantName};
 pub(crate) use text::{DisplayName, ExternalId};

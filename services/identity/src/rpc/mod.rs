@@ -7,6 +7,7 @@ mod filters;
 mod groups;
 mod paging;
 mod profile;
+mod provisioning_log;
 mod roles;
 mod status;
 mod tenants;
@@ -19,9 +20,9 @@ use authn::{
 };
 use proto::identity::v1::{
     audit_service_server::AuditServiceServer, change_service_server::ChangeServiceServer,
-    group_service_server::GroupServiceServer, role_service_server::RoleServiceServer,
-    tenant_service_server::TenantServiceServer, user_attribute_service_server::UserAttributeServiceServer,
-    user_service_server::UserServiceServer,
+    group_service_server::GroupServiceServer, provisioning_log_service_server::ProvisioningLogServiceServer,
+    role_service_server::RoleServiceServer, tenant_service_server::TenantServiceServer,
+    user_attribute_service_server::UserAttributeServiceServer, user_service_server::UserServiceServer,
 };
 use tonic::service::RoutesBuilder;
 use tower::Layer as _;
@@ -68,7 +69,13 @@ impl Rpc {
                 routes.add_service(guard.layer(server));
             )*};
         }
-        add!(GroupServiceServer, TenantServiceServer, UserAttributeServiceServer, UserServiceServer);
+        add!(
+            GroupServiceServer,
+            ProvisioningLogServiceServer,
+            TenantServiceServer,
+            UserAttributeServiceServer,
+            UserServiceServer
+        );
         if self.listener == Listener::Public {
             add!(AuditServiceServer, ChangeServiceServer, RoleServiceServer);
         }

@@ -6,7 +6,9 @@ use proto::identity::v1 as wire;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::domain::{Error, FieldType, InvalidField, LISTED_MAX, Mark, Order, OrderKey, PageStart, Slice};
+use crate::domain::{
+    Error, FieldType, InvalidField, LISTED_MAX, LogMark, Mark, Order, OrderKey, PageStart, Slice, Timestamp,
+};
 
 /// The page size of a caller that names none.
 const SIZE_DEFAULT: u64 = 100;
@@ -32,12 +34,20 @@ pub(super) struct Digest(u64);
 
 impl Digest {
     pub(super) fn of(list: &str, filter: Option<&wire::Filter>, order: Option<&wire::Order>) -> Self {
-        const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
-        const PRIME: u64 = 0x0100_0000_01b3;
         let encoded = (filter.map(Message::encode_to_vec), order.map(Message::encode_to_vec));
         let (filter, order) = (encoded.0.unwrap_or_default(), encoded.1.unwrap_or_default());
         let length = filter.len().to_be_bytes();
-        let bytes = list.as_bytes().iter().chain(&length).chain(&filter).chain(&order);
+        Self::hash(list.as_bytes().iter().chain(&length).chain(&filter).chain(&order))
+    }
+
+    /// As [`Digest::of`], of conditions and an order in one message.
+    pub(super) fn of_conditions(list: &str, conditions: &impl Message) -> Self {
+        Self::hash(list.as_bytes().iter().chain(&conditions.encode_to_vec()))
+    }
+
+    fn hash<'b>(bytes: impl Iterator<Item = &'b u8>) -> Self {
+        const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
+        const PRIME: u64 = 0x0100_0000_01b3;
         Self(bytes.fold(OFFSET, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(PRIME)))
     }
 }
@@ -100,8 +110,7 @@ fn mark(page_token: &str, digest: Digest, order: &Order) -> Result<Mark, Error> 
     let json = URL_SAFE_NO_PAD.decode(page_token).map_err(|_| invalid_token())?;
     let Token { list, id, key } = serde_json::from_slice(&json).map_err(|_| invalid_token())?;
     if list != digest {
-        let problem = "is of a list with another filter or order: begin again without it";
-        return Err(InvalidField::new("page_token", problem).into());
+        return Err(of_another_list());
     }
     let key = key.map(|key| order_key(key, order.kind()).ok_or_else(invalid_token)).transpose()?;
     Ok(Mark { key, id })
@@ -118,6 +127,25 @@ fn order_key(key: Key, kind: FieldType) -> Option<OrderKey> {
         (Key::Time(time), FieldType::Time) => Some(OrderKey::Time(time)),
         _ => None,
     }
+}
+
+/// The token of the page of a log that begins after an entry.
+pub(super) fn log_token(mark: LogMark, digest: Digest) -> Result<String, Error> {
+    let json = serde_json::to_string(&(digest, mark.at.0, mark.position)).map_err(|_| Error::Internal)?;
+    Ok(token(json))
+}
+
+/// The entry after which a page of a log begins; none where it is the first page.
+pub(super) fn log_mark(page_token: &str, digest: Digest) -> Result<Option<LogMark>, Error> {
+    if page_token.is_empty() {
+        return Ok(None);
+    }
+    let (list, at, position): (Digest, i64, i64) =
+        serde_json::from_str(&text(page_token)?).map_err(|_| invalid_token())?;
+    if list != digest {
+        return Err(of_another_list());
+    }
+    Ok(Some(LogMark { at: Timestamp(at), position }))
 }
 
 /// The id after which the next page begins.
@@ -141,6 +169,11 @@ pub(super) fn token(place: impl ToString) -> String {
 fn requested(page_size: i32) -> Result<u64, Error> {
     let size = u64::try_from(page_size).map_err(|_| InvalidField::new("page_size", "must not be negative"))?;
     Ok(size.min(LISTED_MAX))
+}
+
+fn of_another_list() -> Error {
+    let problem = "is of a list with another filter or order: begin again without it";
+    InvalidField::new("page_token", problem).into()
 }
 
 fn invalid_token() -> Error {

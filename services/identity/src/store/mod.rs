@@ -17,6 +17,8 @@ mod members;
 mod memberships;
 mod migrations;
 mod order;
+mod provisioning_cycles;
+mod provisioning_log;
 mod resource;
 mod retention;
 mod roles;

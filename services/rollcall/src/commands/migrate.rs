@@ -7,7 +7,7 @@ use database::Location;
 use secrecy::SecretString;
 
 use crate::{
-    output,
+    output, settings,
     up::{DataDirectory, Locations, location},
 };
 
@@ -61,7 +61,11 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         output::note("api-keys: the schema is up to date");
     }
     if args.service.is_none_or(|service| service == Service::Identity) {
-        let config = identity::Config { location: locations.identity, schema: identity::Schema::Migrate };
+        let config = identity::Config {
+            location: locations.identity,
+            schema: identity::Schema::Migrate,
+            log_retention: settings::LOG_RETENTION_MAX,
+        };
         identity::Identity::open(config).await?;
         output::note("identity: the schema is up to date");
     }

@@ -6,7 +6,11 @@ use std::{
 };
 
 use clap::Subcommand;
-use proto::identity::v1::{ProvisioningState, SetProvisioningStateRequest, Tenant};
+use proto::identity::v1::{
+    GetProvisioningSummaryRequest, ProvisioningCycle, ProvisioningState, ProvisioningSummary, QuarantineForecast,
+    SetProvisioningStateRequest, Tenant,
+};
+use serde::Serialize;
 
 use crate::{
     commands::{age, moment, tenant},
@@ -30,7 +34,7 @@ pub(crate) enum Command {
     Pause(Because),
     /// Answer reads, and try each write without keeping it: Entra is told what it would have done, and to come again later
     Preview(Because),
-    /// Show the state and since when
+    /// Show the state and since when, what the directory did last, and whether Entra is about to quarantine its job
     Status,
 }
 
@@ -49,7 +53,7 @@ pub(crate) async fn run(command: &Command, session: &Session) -> Result<(), Fail
         Command::Disable(because) => (ProvisioningState::Off, because),
         Command::Pause(because) => (ProvisioningState::Paused, because),
         Command::Preview(because) => (ProvisioningState::Preview, because),
-        Command::Status => return show(session, &before),
+        Command::Status => return status(session, &before).await,
     };
     let request = SetProvisioningStateRequest {
         tenant_id: before.id.clone(),
@@ -57,14 +61,78 @@ pub(crate) async fn run(command: &Command, session: &Session) -> Result<(), Fail
         reason: because.reason.clone(),
     };
     let after = session.tenants().set_provisioning_state(request).await?.into_inner();
-    show(session, &after)?;
+    show(session, &after, None)?;
     if let Some(advice) = advice(before.provisioning_state(), state) {
         output::note(advice);
     }
     Ok(())
 }
 
-fn show(session: &Session, tenant: &Tenant) -> Result<(), Failure> {
+/// A tenant with how its provisioning does, as one object.
+#[derive(Serialize)]
+struct Whole<'a> {
+    #[serde(flatten)]
+    tenant: &'a Tenant,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    summary: Option<&'a ProvisioningSummary>,
+}
+
+async fn status(session: &Session, tenant: &Tenant) -> Result<(), Failure> {
+    let request = GetProvisioningSummaryRequest { tenant_id: tenant.id.clone() };
+    let summary = session.provisioning_log().get_provisioning_summary(request).await?.into_inner();
+    show(session, tenant, Some(&summary))?;
+    for cycle in &summary.cycles {
+        match cycle.quarantine_forecast() {
+            QuarantineForecast::Unspecified | QuarantineForecast::Clear => {}
+            QuarantineForecast::AtRisk => {
+                output::note(format!("Warning: Entra may soon quarantine its job: {}", cycle.quarantine_reason))
+            }
+            QuarantineForecast::Expected => {
+                output::note(format!("Warning: Entra is expected to quarantine its job: {}", cycle.quarantine_reason));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What a summary says, a line for each cycle.
+fn summarised(summary: &ProvisioningSummary) -> Vec<(&'static str, String)> {
+    let mut fields = vec![
+        ("last contact", moment(summary.last_contact_time.as_ref())),
+        ("last success", moment(summary.last_success_time.as_ref())),
+    ];
+    for cycle in &summary.cycles {
+        let state = if cycle.ended { "ended" } else { "going on" };
+        let (begun, last) = (moment(cycle.start_time.as_ref()), moment(cycle.last_time.as_ref()));
+        fields.push(("cycle of", cycle.credential.clone()));
+        fields.push(("  from", format!("{begun} to {last}, {state}")));
+        let ProvisioningCycle { created_count, updated_count, disabled_count, deleted_count, .. } = cycle;
+        let failed = cycle.failed_count + cycle.reference_failed_count;
+        fields.push((
+            "  did",
+            format!(
+                "{created_count} created, {updated_count} updated, {disabled_count} disabled, {deleted_count} deleted, {failed} failed, of {} requests",
+                cycle.request_count
+            ),
+        ));
+        let drift = match &cycle.drift {
+            Some(drift) => format!(
+                "{} of {} active users are not known to the directory, by its full pass of {}",
+                drift.unseen_user_count,
+                drift.active_user_count,
+                moment(drift.start_time.as_ref())
+            ),
+            None => format!("not judged: {}", cycle.drift_not_judged),
+        };
+        fields.push(("  drift", drift));
+    }
+    if summary.lost_count > 0 {
+        fields.push(("lost entries", summary.lost_count.to_string()));
+    }
+    fields
+}
+
+fn show(session: &Session, tenant: &Tenant, summary: Option<&ProvisioningSummary>) -> Result<(), Failure> {
     let since = tenant.provisioning_state_time.as_ref();
     let age = age(since, SystemTime::now());
     let ago = age.map(|age| format!(" ({} ago)", in_words(age))).unwrap_or_default();
@@ -76,7 +144,8 @@ fn show(session: &Session, tenant: &Tenant) -> Result<(), Failure> {
     if !tenant.provisioning_state_reason.is_empty() {
         fields.push(("reason", tenant.provisioning_state_reason.clone()));
     }
-    output::one(io::stdout(), session.format, tenant, &fields)?;
+    fields.extend(summary.map(summarised).unwrap_or_default());
+    output::one(io::stdout(), session.format, &Whole { tenant, summary }, &fields)?;
     if let Some(warning) = age.and_then(|age| warning(tenant.provisioning_state(), age)) {
         output::note(warning);
     }
@@ -129,6 +198,23 @@ mod tests {
         assert!(warning(ProvisioningState::Paused, PAUSE_MAX).unwrap().contains("24 hours"));
         assert!(warning(ProvisioningState::Preview, PAUSE_MAX).unwrap().contains("in preview for 24 hours"));
         assert_eq!(warning(ProvisioningState::Off, PAUSE_MAX), None);
+    }
+
+    #[test]
+    fn a_status_tells_of_the_last_cycle_and_why_drift_is_not_judged() {
+        let cycle = ProvisioningCycle {
+            credential: "key:k".to_owned(),
+            created_count: 2,
+            failed_count: 1,
+            reference_failed_count: 1,
+            request_count: 9,
+            drift_not_judged: "no full pass".to_owned(),
+            ..ProvisioningCycle::default()
+        };
+        let fields = summarised(&ProvisioningSummary { cycles: vec![cycle], ..ProvisioningSummary::default() });
+        let of = |name: &str| fields.iter().find(|(field, _)| *field == name).unwrap().1.as_str();
+        assert_eq!(of("  did"), "2 created, 0 updated, 0 disabled, 0 deleted, 2 failed, of 9 requests");
+        assert_eq!((of("  drift"), of("last contact")), ("not judged: no full pass", "-"));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use super::{DIRECTORIES, IDENTITY, callers, connect, is_loaded};
 use crate::{
     public_url::Proxies,
     servers::Servers,
-    settings::Limits,
+    settings::{Limits, LogRetention},
     transport::{self, InternalTls, PublicTls, Way},
     up::location,
 };
@@ -40,6 +40,8 @@ pub(crate) struct Args {
     proxies: Proxies,
     #[command(flatten)]
     limits: Limits,
+    #[command(flatten)]
+    log: LogRetention,
     #[command(flatten)]
     public_tls: PublicTls,
     #[command(flatten)]
@@ -79,7 +81,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let credentials =
         connect(Service::ApiKeys, (&args.api_keys_internal_url, "--api-keys-internal-url"), mutual_tls.as_ref())?;
     let authenticator = Authenticator::new(credentials, args.limits.budget()?);
-    let config = Config { location: location(&args.database_url)?, schema: Schema::Check };
+    let (location, log_retention) = (location(&args.database_url)?, args.log.retention()?);
+    let config = Config { location, schema: Schema::Check, log_retention };
     let Some(identity) = shutdown.unless_requested(Identity::open(config)).await else { return Ok(()) };
     let identity = identity?;
     let watched = identity.clone();

@@ -13,7 +13,7 @@ use super::{connect, is_loaded};
 use crate::{
     public_url::PublicAddress,
     servers::Servers,
-    settings::Limits,
+    settings::{Limits, LogSwitch},
     transport::{self, InternalTls, PublicTls, Way},
 };
 
@@ -33,6 +33,8 @@ pub(crate) struct Args {
     public_address: PublicAddress,
     #[command(flatten)]
     limits: Limits,
+    #[command(flatten)]
+    log: LogSwitch,
     #[command(flatten)]
     public_tls: PublicTls,
     #[command(flatten)]
@@ -76,12 +78,14 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
             async move { is_loaded(&authenticator).await }
         }
     };
-    let router =
-        scim_facade::router(config, authenticator.clone(), identity).merge(health::routes(ready, shutdown.clone()));
+    let log = args.log.start(identity.clone());
+    let router = scim_facade::router(config, authenticator.clone(), identity, log.clone())
+        .merge(health::routes(ready, shutdown.clone()));
     let mut servers = Servers::new(shutdown);
     servers.http(listener, router, public_tls);
     tracing::info!(http = %address, "the SCIM façade is served");
     let ended = servers.finish().await;
+    log.flush().await;
     authenticator.tell_uses().await;
     ended
 }

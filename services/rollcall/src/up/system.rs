@@ -1,5 +1,7 @@
 //! All services in one process, which call each other through their gRPC interfaces without a socket between.
 
+use std::time::Duration;
+
 use anyhow::Context;
 use api_keys::ApiKeys;
 use authn::{Authenticator, grpc::Callers};
@@ -7,13 +9,14 @@ use axum::Router;
 use bootstrap::{Shutdown, grpc::observed, health};
 use identity::Identity;
 use proto::{Channel, Peer, Service};
+use scim_facade::ProvisioningLog;
 use telemetry::propagation::ClientLayer;
 use tonic::service::{Routes, RoutesBuilder};
 use tonic_health::server::HealthReporter;
 
 use crate::{
     session::{Bearer, Session},
-    settings::{Keys, Limits},
+    settings::{Keys, Limits, LogSwitch},
     up::data_directory::{DataDirectory, Locations},
 };
 
@@ -31,6 +34,7 @@ pub(crate) struct System {
     grpc: Routes,
     /// What of identity the façade calls.
     directories: Routes,
+    log: ProvisioningLog,
     reporter: HealthReporter,
 }
 
@@ -40,6 +44,7 @@ impl System {
         data: &DataDirectory,
         locations: Locations,
         (keys, limits, outbound): (Keys, Limits, outbound::Settings),
+        (log_retention, log): (Duration, LogSwitch),
     ) -> anyhow::Result<Self> {
         let operator = data.operator_key()?;
         let api_keys = ApiKeys::open(api_keys::Config {
@@ -52,9 +57,8 @@ impl System {
         })
         .await
         .map_err(|error| explained(error, data))?;
-        let identity =
-            Identity::open(identity::Config { location: locations.identity, schema: identity::Schema::Migrate })
-                .await?;
+        let (location, schema) = (locations.identity, identity::Schema::Migrate);
+        let identity = Identity::open(identity::Config { location, schema, log_retention }).await?;
         api_keys.install_operator(&operator).await?;
         identity.ensure_tenant(TENANT).await?;
 
@@ -67,14 +71,9 @@ impl System {
         identity.add_internal_services(&mut directories, &authenticator, Callers::Known);
         let names: Vec<_> = crate::serve::API_KEYS.iter().chain(crate::serve::IDENTITY).copied().collect();
         let reporter = health::add_services(&mut routes, &names).await?;
-        Ok(Self {
-            api_keys,
-            identity,
-            authenticator,
-            grpc: routes.routes(),
-            directories: directories.routes(),
-            reporter,
-        })
+        let directories = directories.routes();
+        let log = log.start(channel(&directories, FACADE));
+        Ok(Self { api_keys, identity, authenticator, grpc: routes.routes(), directories, log, reporter })
     }
 
     /// Every gRPC API.
@@ -85,7 +84,8 @@ impl System {
     /// Everything that is served over HTTP.
     pub(crate) fn http(&self, config: scim_facade::Config, shutdown: Shutdown) -> Router {
         let ready = self.readiness();
-        scim_facade::router(config, self.authenticator.clone(), channel(&self.directories, FACADE))
+        let identity = channel(&self.directories, FACADE);
+        scim_facade::router(config, self.authenticator.clone(), identity, self.log.clone())
             .merge(health::routes(ready, shutdown))
     }
 
@@ -108,8 +108,9 @@ impl System {
         self.authenticator.ready().await;
     }
 
-    /// Keeps for the next start which credentials were used.
-    pub(crate) async fn tell_uses(&self) {
+    /// Keeps for the next start what the log does not hold yet and which credentials were used.
+    pub(crate) async fn tell_all(&self) {
+        self.log.flush().await;
         self.authenticator.tell_uses().await;
     }
 

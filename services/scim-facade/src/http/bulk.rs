@@ -32,6 +32,7 @@ use crate::{
     base::Base,
     error::Refusal,
     identity::{Directory, ProvisioningState},
+    log::Target,
 };
 use outcome::Outcome;
 
@@ -45,6 +46,7 @@ pub(crate) async fn run(
     Json(body): Json,
 ) -> Result<Response, Refusal> {
     let bulk = Arc::new(Bulk::parse(body)?);
+    directory.recorder().operations(bulk.operations.len());
     let tenant = directory.tenant().await.map_err(|status| Refusal::from_status(ResourceType::User, &status))?;
     match tenant.provisioning_state() {
         // Every operation would be refused so, and a client that looks at the status alone must see it.
@@ -159,17 +161,14 @@ impl Run {
         operation: &Operation,
         makers: &HashMap<&str, usize>,
     ) -> Result<Outcome, Refusal> {
-        let mut act = self.act(operation)?;
-        let mut missing = BTreeSet::new();
-        if let Some(data) = operation.body() {
-            let resolution = resolve(data, &self.made);
-            (act.data, missing) = (resolution.value, resolution.missing);
-        }
-        // Only what is made can be made in part.
-        let may_wait = |name: &String| act.method == Method::Post && self.is_to_come(name, makers);
-        if let Some(name) = missing.iter().find(|name| !may_wait(name)) {
-            return Err(unresolved(name).into());
-        }
+        let (act, missing) = match self.resolved(operation, makers) {
+            Ok(resolved) => resolved,
+            Err(error) => {
+                let refusal = Refusal::from(error);
+                self.directory.recorder().operation(target(operation)).refused(&refusal);
+                return Err(refusal);
+            }
+        };
         let address = self.address(operation);
         let is_post = act.method == Method::Post;
         let outcome = Outcome::done(&self.perform(act).await?, address);
@@ -180,6 +179,22 @@ impl Run {
             self.incomplete.insert(at, missing);
         }
         Ok(outcome)
+    }
+
+    /// The request of an operation, and the names in it of what is to come.
+    fn resolved(&self, operation: &Operation, makers: &HashMap<&str, usize>) -> Result<(Act, BTreeSet<String>), Error> {
+        let mut act = self.act(operation)?;
+        let mut missing = BTreeSet::new();
+        if let Some(data) = operation.body() {
+            let resolution = resolve(data, &self.made);
+            (act.data, missing) = (resolution.value, resolution.missing);
+        }
+        // Only what is made can be made in part.
+        let may_wait = |name: &String| act.method == Method::Post && self.is_to_come(name, makers);
+        match missing.iter().find(|name| !may_wait(name)) {
+            Some(name) => Err(unresolved(name)),
+            None => Ok((act, missing)),
+        }
     }
 
     /// Completes what waits for nothing any more.
@@ -270,8 +285,20 @@ impl Run {
         makers.get(name).is_some_and(|at| !self.outcomes.contains_key(at))
     }
 
-    /// Calls the handler of the request. The answer holds no more than the id: nobody reads the rest.
+    /// Carries a request out, which leaves an entry of its own in the log.
     async fn perform(&self, act: Act) -> Result<Response, Refusal> {
+        let target = Target::of_operation(act.method, act.resource_type, &act.id);
+        let recorder = self.directory.recorder().operation(target);
+        let performed = self.handled(act, self.directory.recorded_by(recorder.clone())).await;
+        match &performed {
+            Ok(response) => recorder.answered(response),
+            Err(refusal) => recorder.refused(refusal),
+        }
+        performed
+    }
+
+    /// Calls the handler of the request. The answer holds no more than the id: nobody reads the rest.
+    async fn handled(&self, act: Act, directory: Directory) -> Result<Response, Refusal> {
         let Act { method, resource_type, id, version, data } = act;
         let mut headers = HeaderMap::new();
         if let Some(version) = version {
@@ -279,7 +306,7 @@ impl Run {
                 HeaderValue::try_from(version).map_err(|_| Error::invalid_value("version is no entity tag"))?;
             headers.insert(IF_MATCH, version);
         }
-        let (facade, directory, base) = (State(self.facade.clone()), self.directory.clone(), self.base.clone());
+        let (facade, base) = (State(self.facade.clone()), self.base.clone());
         let (id, query, body) = (Id(id), Query::id_alone(), Json(data.unwrap_or_default()));
         match (resource_type, method) {
             (ResourceType::User, Method::Post) => Box::pin(users::create(facade, directory, base, query, body)).await,
@@ -297,6 +324,14 @@ impl Run {
             (ResourceType::Group, Method::Patch) => Box::pin(groups::patch(facade, directory, id, headers, body)).await,
             (ResourceType::Group, Method::Delete) => groups::delete(directory, id, headers).await,
         }
+    }
+}
+
+/// What an operation seems to be about that is refused before it is known.
+fn target(operation: &Operation) -> Target {
+    match operation.request() {
+        Ok(request) => Target::of_operation(request.method, request.resource_type, ""),
+        Err(_) => Target::other(),
     }
 }
 

@@ -34,6 +34,7 @@ pub(crate) async fn create(
     let projection = query.projection(ResourceType::Group)?;
     let Sent { group, member_ids } = sent(&facade, &directory, ResourceType::Group.into(), body).await?.into();
     let members = if member_ids.is_empty() { Members::None } else { Members::Listed };
+    directory.recorder().members(&member_ids);
     let group = directory.create_group(group, member_ids).await.map_err(refused)?;
     let location = base.resource(ResourceType::Group, &group.id);
     let response = Rendering { directory, base, projection }.written(StatusCode::CREATED, group, members).await?;

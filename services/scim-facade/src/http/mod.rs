@@ -24,8 +24,10 @@ async fn sent<'s>(
     body: Value,
 ) -> Result<Resource<'s>, Refusal> {
     let (body, dropped) = scim_entra::resource(definition, body)?;
-    facade.dropped().mention(directory.principal().tenant, definition.resource_type(), dropped).await;
-    Ok(Resource::from_json(definition, body)?)
+    facade.dropped().mention(directory, definition.resource_type(), dropped).await;
+    let resource = Resource::from_json(definition, body)?;
+    directory.recorder().sent(&resource);
+    Ok(resource)
 }
 
 /// The operations of a PATCH, through the dialect.
@@ -36,6 +38,6 @@ async fn operations<'s>(
     body: Value,
 ) -> Result<Vec<Operation<'s>>, Refusal> {
     let (operations, dropped) = scim_entra::patch(definition, body)?;
-    facade.dropped().mention(directory.principal().tenant, definition.resource_type(), dropped).await;
+    facade.dropped().mention(directory, definition.resource_type(), dropped).await;
     Ok(operations)
 }

@@ -4,7 +4,6 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{extract::State, response::Response};
 use http::{HeaderMap, StatusCode};
-use ids::TenantId;
 use scim::{Definition, Error, Projection, Resource, ResourceType, Schemas, patch::Operation};
 use scim_entra::Dropped;
 use serde_json::{Map, Value};
@@ -172,7 +171,7 @@ impl<'s> Edit<'s> {
         &self,
         facade: &Facade,
         schemas: &Arc<Schemas>,
-        tenant: TenantId,
+        directory: &Directory,
         stored: Resource<'s>,
     ) -> Result<Resource<'s>, Refusal> {
         match self {
@@ -189,7 +188,7 @@ impl<'s> Edit<'s> {
                 let (schemas, body, stored) = (Arc::clone(schemas), Arc::clone(body), stored.into_object());
                 let work = move || patched(&schemas, &body, stored);
                 let (patched, dropped) = facade.apart().run(work).await??;
-                facade.dropped().mention(tenant, ResourceType::User, dropped).await;
+                facade.dropped().mention(directory, ResourceType::User, dropped).await;
                 Ok(Resource::from_trusted_object(definition, patched))
             }
         }
@@ -275,7 +274,12 @@ impl<'r> Rendering<'r> {
             let stored = directory.get_user(id, UserView::Basic).await.map_err(refused)?;
             let version = stored.version;
             if_match.check(Version(version))?;
-            let edited = edit.applied_to(facade, &self.schemas, tenant, to_resource(self.definition(), stored)).await?;
+            let stored = to_resource(self.definition(), stored);
+            let before = directory.recorder().is_on().then(|| stored.as_object().clone());
+            let edited = edit.applied_to(facade, &self.schemas, directory, stored).await?;
+            if let Some(before) = before {
+                directory.recorder().edited(&before, edited.as_object());
+            }
             let written = directory.replace_user(to_wire(id.to_owned(), edited), Some(version), view).await;
             let status = match written {
                 Ok(user) => return Ok(user),

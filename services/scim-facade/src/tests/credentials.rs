@@ -66,6 +66,12 @@ impl Credentials {
         text
     }
 
+    /// A key with the id of this one and another secret.
+    pub(super) fn with_another_secret(&self, key: &str) -> String {
+        let (_, id, _) = self.keys.lock().unwrap()[key];
+        KeyText::mint(Kind::Tenant, id).unwrap().expose().to_owned()
+    }
+
     /// Takes a key back, and tells nobody.
     pub(super) fn forget(&self, key: &str) {
         self.keys.lock().unwrap().remove(key);

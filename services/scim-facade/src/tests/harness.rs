@@ -5,6 +5,7 @@ use axum::{Router, body::Body};
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
 use ids::TenantId;
+use proto::identity::v1::ProvisioningEntry;
 use serde_json::Value;
 use tower::ServiceExt as _;
 
@@ -12,7 +13,7 @@ use super::{
     credentials::Credentials,
     identity::{Fault, Identity},
 };
-use crate::{Config, router};
+use crate::{Config, ProvisioningLog, router};
 
 /// Where a test's service seems to stand.
 pub(super) const BASE: &str = "https://rollcall.example/api/scim/v2";
@@ -23,6 +24,7 @@ pub(super) struct Service {
     pub(super) tenant: TenantId,
     pub(super) key: String,
     pub(super) router: Router,
+    pub(super) log: ProvisioningLog,
 }
 
 pub(super) struct Answer {
@@ -41,8 +43,9 @@ impl Service {
         let key = credentials.make(tenant, Scope::Scim);
         let authenticator = Authenticator::new(credentials.channel(), Budget::default());
         authenticator.ready().await;
-        let router = router(config, authenticator, identity.channel());
-        Self { identity, credentials, tenant, key, router }
+        let log = ProvisioningLog::start(identity.channel());
+        let router = router(config, authenticator, identity.channel(), log.clone());
+        Self { identity, credentials, tenant, key, router, log }
     }
 
     /// Sends a request as it is.
@@ -117,6 +120,12 @@ impl Service {
     /// Lets the next calls of a method fail.
     pub(super) fn fault(&self, method: &'static str, faults: impl IntoIterator<Item = Fault>) {
         self.identity.directory().faults.entry(method).or_default().extend(faults);
+    }
+
+    /// What the provisioning log holds, after all of it was sent.
+    pub(super) async fn entries(&self) -> Vec<ProvisioningEntry> {
+        self.log.flush().await;
+        self.identity.directory().log.clone()
     }
 
     /// How often a method of identity was called.

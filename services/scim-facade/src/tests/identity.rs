@@ -10,15 +10,19 @@ use pbjson_types::Empty;
 use proto::{
     Channel,
     identity::v1::{
-        ChangeGroupRequest, CreateGroupRequest, CreateTenantRequest, CreateUserAttributeRequest, CreateUserRequest,
-        DeleteGroupRequest, DeleteUserAttributeRequest, DeleteUserRequest, EraseUserRequest, ErrorReason, Filter,
-        GetGroupRequest, GetTenantRequest, GetUserRequest, Group, GroupChange, ListGroupsRequest, ListGroupsResponse,
-        ListMembersRequest, ListMembersResponse, ListTenantsRequest, ListTenantsResponse, ListUserAttributesRequest,
-        ListUserAttributesResponse, ListUsersRequest, ListUsersResponse, Member, ProvisioningState, ReplaceUserRequest,
-        RestoreUserRequest, SetProvisioningStateRequest, SuspendUserRequest, Tenant, User, UserAttribute,
+        AppendProvisioningEntriesRequest, AppendProvisioningEntriesResponse, ChangeGroupRequest, CreateGroupRequest,
+        CreateTenantRequest, CreateUserAttributeRequest, CreateUserRequest, DeleteGroupRequest,
+        DeleteUserAttributeRequest, DeleteUserRequest, EraseUserRequest, ErrorReason, Filter, GetGroupRequest,
+        GetProvisioningSummaryRequest, GetTenantRequest, GetUserRequest, Group, GroupChange, ListGroupsRequest,
+        ListGroupsResponse, ListMembersRequest, ListMembersResponse, ListProvisioningEntriesRequest,
+        ListProvisioningEntriesResponse, ListTenantsRequest, ListTenantsResponse, ListUserAttributesRequest,
+        ListUserAttributesResponse, ListUsersRequest, ListUsersResponse, Member, ProvisioningEntry, ProvisioningState,
+        ProvisioningSummary, ReplaceUserRequest, RestoreUserRequest, SetProvisioningStateRequest, SuspendUserRequest,
+        Tenant, User, UserAttribute,
         filter::Kind,
         group_change::Kind as Change,
         group_service_server::{GroupService, GroupServiceServer},
+        provisioning_log_service_server::{ProvisioningLogService, ProvisioningLogServiceServer},
         tenant_service_server::{TenantService, TenantServiceServer},
         user_attribute_service_server::{UserAttributeService, UserAttributeServiceServer},
         user_service_server::{UserService, UserServiceServer},
@@ -29,10 +33,10 @@ use tonic::{Code, Request, Response, Status, async_trait, service::RoutesBuilder
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 /// How many members stand on a page.
-pub(super) const MEMBERS_PAGE: usize = 3;
+pub(crate) const MEMBERS_PAGE: usize = 3;
 
 /// What to do instead of answering a call.
-pub(super) enum Fault {
+pub(crate) enum Fault {
     /// None: answer as usual.
     None,
     /// Refuse.
@@ -45,32 +49,35 @@ pub(super) enum Fault {
 
 /// See the module.
 #[derive(Clone, Default)]
-pub(super) struct Identity(Arc<Mutex<Directory>>);
+pub(crate) struct Identity(Arc<Mutex<Directory>>);
 
 #[derive(Default)]
-pub(super) struct Directory {
-    pub(super) state: ProvisioningState,
-    pub(super) users: BTreeMap<String, User>,
-    pub(super) groups: BTreeMap<String, (Group, BTreeSet<String>)>,
-    pub(super) user_attributes: Vec<UserAttribute>,
+pub(crate) struct Directory {
+    pub(crate) state: ProvisioningState,
+    pub(crate) users: BTreeMap<String, User>,
+    pub(crate) groups: BTreeMap<String, (Group, BTreeSet<String>)>,
+    pub(crate) user_attributes: Vec<UserAttribute>,
+    /// The provisioning log.
+    pub(crate) log: Vec<ProvisioningEntry>,
     /// How often each method was called.
-    pub(super) calls: HashMap<&'static str, usize>,
+    pub(crate) calls: HashMap<&'static str, usize>,
     /// Faults of the next calls of a method.
-    pub(super) faults: HashMap<&'static str, VecDeque<Fault>>,
+    pub(crate) faults: HashMap<&'static str, VecDeque<Fault>>,
 }
 
 impl Identity {
-    pub(super) fn channel(&self) -> Channel {
+    pub(crate) fn channel(&self) -> Channel {
         let mut routes = RoutesBuilder::default();
         routes
             .add_service(UserServiceServer::new(self.clone()))
             .add_service(GroupServiceServer::new(self.clone()))
             .add_service(TenantServiceServer::new(self.clone()))
-            .add_service(UserAttributeServiceServer::new(self.clone()));
+            .add_service(UserAttributeServiceServer::new(self.clone()))
+            .add_service(ProvisioningLogServiceServer::new(self.clone()));
         Channel::in_process(routes.routes(), proto::Peer::default())
     }
 
-    pub(super) fn directory(&self) -> MutexGuard<'_, Directory> {
+    pub(crate) fn directory(&self) -> MutexGuard<'_, Directory> {
         self.0.lock().unwrap()
     }
 
@@ -113,7 +120,7 @@ impl Identity {
     }
 }
 
-pub(super) fn refused(code: Code, reason: ErrorReason, message: &str, metadata: &[(&str, &str)]) -> Status {
+pub(crate) fn refused(code: Code, reason: ErrorReason, message: &str, metadata: &[(&str, &str)]) -> Status {
     let metadata: HashMap<_, _> =
         metadata.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
     Status::with_error_details(
@@ -451,6 +458,39 @@ impl UserAttributeService for Identity {
     }
 
     async fn delete_user_attribute(&self, _: Request<DeleteUserAttributeRequest>) -> Result<Response<Empty>, Status> {
+        Err(Status::permission_denied("not for a directory"))
+    }
+}
+
+#[async_trait]
+impl ProvisioningLogService for Identity {
+    async fn append_provisioning_entries(
+        &self,
+        request: Request<AppendProvisioningEntriesRequest>,
+    ) -> Result<Response<AppendProvisioningEntriesResponse>, Status> {
+        let mut directory = self.directory();
+        if let Some(Fault::Status(status)) =
+            directory.faults.get_mut("AppendProvisioningEntries").and_then(VecDeque::pop_front)
+        {
+            return Err(status);
+        }
+        let entries = request.into_inner().entries;
+        let appended_count = i64::try_from(entries.len()).unwrap();
+        directory.log.extend(entries);
+        Ok(Response::new(AppendProvisioningEntriesResponse { appended_count }))
+    }
+
+    async fn list_provisioning_entries(
+        &self,
+        _: Request<ListProvisioningEntriesRequest>,
+    ) -> Result<Response<ListProvisioningEntriesResponse>, Status> {
+        Err(Status::permission_denied("not for a directory"))
+    }
+
+    async fn get_provisioning_summary(
+        &self,
+        _: Request<GetProvisioningSummaryRequest>,
+    ) -> Result<Response<ProvisioningSummary>, Status> {
         Err(Status::permission_denied("not for a directory"))
     }
 }

@@ -4,6 +4,7 @@ mod m0001_directory;
 mod m0002_search;
 mod m0003_audit_chain;
 mod m0005_change_feed;
+mod m0006_provisioning_log;
 mod m0007_preview;
 mod m0008_erasure;
 
@@ -20,6 +21,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0002_search::Migration),
             Box::new(m0003_audit_chain::Migration),
             Box::new(m0005_change_feed::Migration),
+            Box::new(m0006_provisioning_log::Migration),
             Box::new(m0007_preview::Migration),
             Box::new(m0008_erasure::Migration),
         ]

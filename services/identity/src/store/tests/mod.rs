@@ -9,6 +9,7 @@ mod groups;
 mod listing;
 mod members;
 mod plans;
+mod provisioning_log;
 mod records;
 mod roles;
 mod user_attributes;

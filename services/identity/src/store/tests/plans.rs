@@ -32,7 +32,7 @@ const EMAILS: &str = "INSERT INTO user_emails (tenant_id, user_id, ordinal, valu
 
 impl World {
     /// Statements with the tenant as their one value.
-    async fn run(&self, statements: &'static [&'static str]) {
+    pub(super) async fn run(&self, statements: &'static [&'static str]) {
         let tenant = self.tenant.uuid();
         let done = self.store.database.write(move |tx| {
             Box::pin(async move {
