@@ -1,10 +1,10 @@
-use std::{convert::Infallible, future};
+use std::{convert::Infallible, future, sync::LazyLock};
 
 use http::{Request, Response};
 use opentelemetry::trace::{TraceContextExt, TracerProvider};
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tower::{Layer, Service, ServiceExt, service_fn};
-use tracing::Span;
+use tracing::{Dispatch, Span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::layer::SubscriberExt;
 
@@ -12,8 +12,14 @@ use super::*;
 
 const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
+/// While a process has one subscriber, `tracing` asks the thread that first meets a span whether anybody wants it, and keeps the answer for all
+/// threads: a test without a subscriber would switch the span off for the one that has it. With these two it asks every subscriber.
+static SUBSCRIBERS: LazyLock<[Dispatch; 2]> =
+    LazyLock::new(|| [(); 2].map(|()| Dispatch::new(tracing_subscriber::registry())));
+
 /// A server that makes one call downstream and answers with the headers that the call carried.
 async fn relay(request: Request<()>) -> Response<HeaderMap> {
+    LazyLock::force(&SUBSCRIBERS);
     let downstream = ClientLayer.layer(service_fn(|call: Request<()>| {
         future::ready(Ok::<_, Infallible>(Response::new(call.headers().clone())))
     }));
