@@ -9,9 +9,9 @@ use crate::{
     store::{
         Outcome, Running, Store, audit,
         entity::{change, erasure, user},
-        refuse,
+        provisioning_erasure, refuse,
         tx::{ChangeKind, Tx},
-        users,
+        user_rows, users,
     },
 };
 
@@ -19,8 +19,8 @@ use crate::{
 pub(crate) const ERASE_USER: &str = "/rollcall.identity.v1.UserService/EraseUser";
 
 impl Store {
-    /// Erases a user, live, softly deleted or erased before: the row with all that hangs on it, and the values in changes and audit entries about
-    /// the user. Ids remain, and the ledger of whom was erased.
+    /// Erases a user, live, softly deleted or erased before: the row with all that hangs on it, and the values in changes, audit entries and entries of
+    /// the provisioning log about the user. Ids remain, and the ledger of whom was erased.
     pub(crate) async fn erase_user(&self, caller: &Caller, user: UserId) -> Result<(), Error> {
         // One audit entry tells of as many others as fit.
         while self.write(caller, user, erase_in).await? == Rest::Some {}
@@ -37,9 +37,8 @@ enum Rest {
 
 fn erase_in<'a>(tx: &'a Tx<'a>, user: &'a UserId) -> Running<'a, Rest> {
     Box::pin(async move {
-        if !is_erased(tx, *user).await? {
-            remove(tx, *user).await?;
-        }
+        let names = if is_erased(tx, *user).await? { Vec::new() } else { remove(tx, *user).await? };
+        provisioning_erasure::blank(tx, *user, &names).await?;
         let personal = audit::with_values(tx, &user.to_string()).await?;
         let (after, told) = Values::new().with_erased(&personal);
         audit::blank(tx, personal.get(..told).unwrap_or_default()).await?;
@@ -52,13 +51,16 @@ async fn is_erased(tx: &Tx<'_>, user: UserId) -> Outcome<bool> {
     Ok(erasure::Entity::find_by_id((tx.tenant(), user.uuid())).one(tx.db).await?.is_some())
 }
 
-async fn remove(tx: &Tx<'_>, user: UserId) -> Outcome<()> {
+/// Answers the names under which the person may stand in the provisioning log.
+async fn remove(tx: &Tx<'_>, user: UserId) -> Outcome<Vec<String>> {
     // Whoever else writes about the user holds this lock until what is said of it is committed.
     let stored = match users::lock(tx, user).await {
         // Another has erased it while this one waited.
-        Err(database::Error::Refused(Error::NotFound(_))) if is_erased(tx, user).await? => return Ok(()),
+        Err(database::Error::Refused(Error::NotFound(_))) if is_erased(tx, user).await? => return Ok(Vec::new()),
         locked => locked?,
     };
+    let emails = user_rows::draft(&stored)?.profile.emails.into_iter().filter_map(|email| email.value);
+    let names = emails.chain([stored.user_name.clone()]).chain(stored.external_id.clone()).collect();
     let removed = user::Entity::delete_many()
         .filter(user::Column::TenantId.eq(tx.tenant()))
         .filter(user::Column::Id.eq(user.uuid()))
@@ -85,5 +87,5 @@ async fn remove(tx: &Tx<'_>, user: UserId) -> Outcome<()> {
         .exec(tx.db)
         .await?;
     tx.changed(ChangeKind::UserErased, user.uuid(), stored.version + 1, Content::default());
-    Ok(())
+    Ok(names)
 }

@@ -18,6 +18,7 @@ mod memberships;
 mod migrations;
 mod order;
 mod provisioning_cycles;
+mod provisioning_erasure;
 mod provisioning_log;
 mod resource;
 mod retention;

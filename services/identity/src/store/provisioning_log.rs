@@ -39,11 +39,21 @@ const NAMESAKES_MAX: u64 = 20;
 
 /// A subject as it stands in a row.
 #[derive(Serialize, Deserialize)]
-struct StoredSubject {
+pub(super) struct StoredSubject {
     #[serde(rename = "type")]
     resource_type: String,
     attribute: String,
     value: String,
+}
+
+impl From<&Subject> for StoredSubject {
+    fn from(subject: &Subject) -> Self {
+        Self {
+            resource_type: subject.resource_type.as_str().to_owned(),
+            attribute: subject.attribute.clone(),
+            value: subject.value.clone(),
+        }
+    }
 }
 
 impl Store {
@@ -333,11 +343,7 @@ async fn insert(db: &DatabaseTransaction, tenant: Uuid, placed: &[(i64, &LogEntr
 }
 
 fn row(tenant: Uuid, position: i64, entry: &LogEntry) -> Result<provisioning_entry::ActiveModel, DbErr> {
-    let subjects = entry.subjects.iter().map(|subject| StoredSubject {
-        resource_type: subject.resource_type.as_str().to_owned(),
-        attribute: subject.attribute.clone(),
-        value: subject.value.clone(),
-    });
+    let subjects: Vec<StoredSubject> = entry.subjects.iter().map(StoredSubject::from).collect();
     Ok(provisioning_entry::ActiveModel {
         tenant_id: Set(tenant),
         position: Set(position),
@@ -350,7 +356,7 @@ fn row(tenant: Uuid, position: i64, entry: &LogEntry) -> Result<provisioning_ent
         operation: Set(entry.operation.map(|operation| operation.as_str().to_owned())),
         resource_type: Set(entry.resource_type.map(|resource_type| resource_type.as_str().to_owned())),
         resource_id: Set(entry.resource_id.clone()),
-        subjects: Set(json(&subjects.collect::<Vec<_>>())?),
+        subjects: Set(json(&subjects)?),
         status: Set(entry.status),
         outcome: Set(entry.outcome.as_str().to_owned()),
         scim_type: Set(entry.scim_type.clone()),
@@ -418,7 +424,7 @@ async fn purge(db: &DatabaseTransaction, tenant: Uuid, before: Timestamp) -> Out
     Ok(gone.rows_affected)
 }
 
-fn json<T: Serialize>(value: &T) -> Result<String, DbErr> {
+pub(super) fn json<T: Serialize>(value: &T) -> Result<String, DbErr> {
     serde_json::to_string(value).map_err(|error| DbErr::Json(error.to_string()))
 }
 

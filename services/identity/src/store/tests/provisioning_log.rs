@@ -336,3 +336,47 @@ async fn the_log_is_read_by_indexes(#[values(Sqlite, Postgres)] engine: Engine) 
     assert_eq!(world.story(ProvisionedType::User, "u7").await.len(), 20);
     assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
 }
+
+#[rstest]
+#[tokio::test]
+async fn r26_an_erased_persons_entries_say_nothing_of_them_and_others_stay(#[values(Sqlite, Postgres)] engine: Engine) {
+    let Some(world) = World::open(engine).await else { return };
+    let ada = world.user("ada").await;
+    let id = ada.id.to_string();
+    let (of, subject) = (ProvisionedType::User, |value: &str| Subject {
+        resource_type: ProvisionedType::User,
+        attribute: "x".into(),
+        value: value.into(),
+    });
+    let renamed = LogEntry {
+        resource_id: id.clone(),
+        cause: "userName ada.old is odd".to_owned(),
+        changes: vec![FieldChange { field: "userName".into(), before: "ada.old".into(), ..FieldChange::default() }],
+        ..about(at(2), "userName", "ada.old")
+    };
+    let joined = LogEntry {
+        resource_type: Some(ProvisionedType::Group),
+        resource_id: "g".to_owned(),
+        subjects: vec![subject(&id), subject("ada"), subject("eva")],
+        ..at(3)
+    };
+    // Somebody else who has the name by now.
+    let namesake = LogEntry { resource_id: "other".to_owned(), ..about(at(4), "userName", "ada") };
+    let entries = [about(at(1), "userName", "ADA"), renamed, joined, namesake, about(at(5), "userName", "ada.old")];
+    world.append(&entries).await;
+    world.store.erase_user(&world.administrator(), ada.id).await.unwrap();
+
+    let all = world.log(&LogFilter::default(), LogOrder::Arrival).await;
+    let said: Vec<String> = all
+        .iter()
+        .map(|LoggedEntry { entry, .. }| format!("{:?} {:?} {}", entry.subjects, entry.changes, entry.cause))
+        .collect();
+    assert_eq!(said.iter().map(|said| said.contains("ada")).collect::<Vec<_>>(), [false, false, false, true, false]);
+    assert!(said[2].contains("eva"), "{said:#?}");
+    let names: Vec<&str> = all[2].entry.subjects.iter().map(|subject| &*subject.value).collect();
+    assert_eq!(names, [&*id, "eva"]);
+    assert_eq!(all.len(), 5, "that something was asked remains");
+    assert_eq!(world.story(of, "ada").await, [4]);
+    assert_eq!(world.story(of, "ada.old").await, [] as [i64; 0]);
+    assert_eq!(world.story(of, "eva").await, [3]);
+}
