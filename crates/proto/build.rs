@@ -15,6 +15,7 @@ const FILES: &[&str] = &[
     "rollcall/identity/v1/filter.proto",
     "rollcall/identity/v1/groups.proto",
     "rollcall/identity/v1/provisioning_log.proto",
+    "rollcall/identity/v1/remarks.proto",
     "rollcall/identity/v1/roles.proto",
     "rollcall/identity/v1/tenants.proto",
     "rollcall/identity/v1/user_attributes.proto",

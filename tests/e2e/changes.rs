@@ -34,13 +34,13 @@ const FELT_WITHIN: Duration = Duration::from_secs(1);
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A team with a key of its own, at one replica.
-struct Team {
+pub(crate) struct Team {
     channel: Channel,
     key: String,
 }
 
 impl Team {
-    fn at(rollcall: &Rollcall, url: &str, key: &str) -> Self {
+    pub(crate) fn at(rollcall: &Rollcall, url: &str, key: &str) -> Self {
         let channel = if url.starts_with("https") {
             let config = service_identity::client(&rollcall.certificates(), None);
             Channel::connect_tls(url, ClientTls::new(move || config.clone())).unwrap()
@@ -76,10 +76,11 @@ impl Team {
         opened.unwrap()
     }
 
-    async fn create(&self, name: &str) {
+    /// Makes a user, and answers its id.
+    pub(crate) async fn create(&self, name: &str) -> String {
         let user = User { user_name: name.to_owned(), ..User::default() };
         let create = CreateUserRequest { user: Some(user), ..CreateUserRequest::default() };
-        UserServiceClient::new(self.channel.clone()).create_user(self.request(create)).await.unwrap();
+        UserServiceClient::new(self.channel.clone()).create_user(self.request(create)).await.unwrap().into_inner().id
     }
 
     /// Every change, page by page, and the head.

@@ -6,9 +6,12 @@ use reqwest::Method;
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::harness::{
-    Deployment::{self, ServePostgres, UpPostgres, UpSqlite},
-    Rollcall, eventually,
+use crate::{
+    changes::Team,
+    harness::{
+        Deployment::{self, ServePostgres, UpPostgres, UpSqlite},
+        Rollcall, eventually,
+    },
 };
 
 /// How long an entry may take to be seen, on a machine that is busy.
@@ -126,4 +129,34 @@ async fn a_revoked_key_and_a_tenant_that_is_off_stand_in_the_log_and_are_forecas
     assert_eq!(cycle["quarantineForecast"], "QUARANTINE_FORECAST_EXPECTED", "{cycle}");
     let output = rollcall.cli(&["scim", "status"]);
     assert!(String::from_utf8_lossy(&output.stderr).contains("quarantine"), "{output:?}");
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_here_before_or_came_back_is_told_of(#[values(UpSqlite, ServePostgres)] deployment: Deployment) {
+    let Some((rollcall, key)) = Rollcall::provisioned(deployment).await else { return };
+    let writer = rollcall.key(&["--name", "product", "--scope", "identity.write"]);
+    let id = Team::at(&rollcall, &rollcall.identity_url(), &writer).create("ada@example.com").await;
+
+    let emails = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": [
+        {"op": "Add", "path": "emails[type eq \"work\"].value", "value": "ada@corp.example"},
+        {"op": "Add", "path": "externalId", "value": "a1"}]});
+    assert_eq!(rollcall.scim(&key, Method::PATCH, &format!("/Users/{id}"), Some(&emails)).await.status, 200);
+    assert_eq!(rollcall.scim(&key, Method::DELETE, &format!("/Users/{id}"), None).await.status, 204);
+    let again = create(&rollcall, &key, json!({"userName": "ada@example.com", "externalId": "a1"})).await;
+    let anew = again.json()["id"].as_str().unwrap().to_owned();
+    eventually("the log holds all of it", SEEN_WITHIN, async || entries(&rollcall, &[]).len() == 3).await;
+    let notes: Vec<String> = entries(&rollcall, &["story", "ada@example.com"])
+        .iter()
+        .map(|entry| entry["notes"].as_array().unwrap().iter().map(|note| note["text"].to_string()).collect())
+        .collect();
+    assert!(notes[0].contains("adopted") && notes[1].is_empty(), "{notes:?}");
+    assert!(notes[2].contains(&format!("has the same externalId: {id}")), "{notes:?}");
+
+    // What the log says to do is done.
+    let restored = rollcall.json(&["user", "restore", &id, "--instead-of", &anew]);
+    assert_eq!((&restored["id"], &restored["active"]), (&json!(id), &json!(true)));
+    assert_eq!(rollcall.scim(&key, Method::GET, &format!("/Users/{anew}"), None).await.status, 404);
+    let found = rollcall.scim(&key, Method::GET, "/Users?filter=userName+eq+%22ada%40example.com%22", None).await;
+    assert_eq!(found.json()["Resources"][0]["id"], json!(id));
 }

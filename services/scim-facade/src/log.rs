@@ -5,6 +5,7 @@
 
 mod fix;
 mod recorder;
+mod remark;
 mod target;
 
 use std::{

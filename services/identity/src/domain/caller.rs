@@ -4,6 +4,8 @@ use std::net::IpAddr;
 
 use ids::TenantId;
 
+use crate::domain::Remarks;
+
 /// On whose behalf a call runs, and as what it is recorded.
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
@@ -21,6 +23,8 @@ pub(crate) struct Caller {
     pub(crate) provisioning: bool,
     /// Whether even a read is recorded in the audit log (the operator's, rule R5).
     pub(crate) operator: bool,
+    /// What is to be told beside the answer to a write.
+    pub(crate) remarks: Remarks,
 }
 
 /// Who makes a tenant: there is none yet that a [`Caller`] could be of.

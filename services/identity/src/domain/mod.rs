@@ -10,6 +10,7 @@ mod page;
 mod profile;
 mod provisioning_cycle;
 mod provisioning_log;
+mod remark;
 mod role;
 pub(crate) mod search;
 mod tenant;
@@ -35,6 +36,7 @@ pub(crate) use provisioning_log::{
     NOTE_MAX, NOTES_MAX, Note, Operation, ProvisionedType, ProvisioningOutcome, SEEN_MAX, SENTENCE_MAX, SUBJECTS_MAX,
     Subject, VALUE_MAX, subject_key,
 };
+pub(crate) use remark::{Remark, Remarks};
 pub(crate) use role::{BUILT_IN, EffectiveRole, RoleId, RoleSource};
 pub(crate) use tenant::{ProvisioningState, StateReason, Tenant, TenantName};
 pub(crate) use text::{DisplayName, ExternalId};

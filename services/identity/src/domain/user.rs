@@ -79,6 +79,8 @@ pub(crate) struct User {
     pub(crate) version: i64,
     pub(crate) created_at: Timestamp,
     pub(crate) updated_at: Timestamp,
+    /// When a directory first wrote to the user; none has where the product made it and no directory found it yet.
+    pub(crate) directory_since: Option<Timestamp>,
 }
 
 impl User {

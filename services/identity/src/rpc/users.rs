@@ -18,12 +18,12 @@ use crate::{
     },
     rpc::{
         Rpc,
-        call::Read,
+        call::{Read, answer},
         filters,
         paging::{self, Asked, Digest},
         user_attributes,
     },
-    store::{DeleteUser, ERASE_USER, ReplaceUser},
+    store::{DeleteUser, ERASE_USER, ReplaceUser, RestoreUser},
 };
 
 #[async_trait]
@@ -35,7 +35,7 @@ impl UserService for Rpc {
         // There is no earlier word that could go on to decide.
         draft.provisioned_active.get_or_insert(true);
         let user = self.store.create_user(&caller, draft).await?;
-        Ok(Response::new(user.into()))
+        Ok(answer(&caller, user.into()))
     }
 
     async fn get_user(&self, request: Request<GetUserRequest>) -> Result<Response<wire::User>, Status> {
@@ -81,8 +81,8 @@ impl UserService for Rpc {
         let user = self.store.replace_user(&caller, ReplaceUser { user: user_id, draft, expected_version }).await?;
         // It is written: an answer without its groups is better than word that it failed.
         match self.viewed(caller.tenant, vec![user.clone()], view).await.map(|mut viewed| viewed.pop()) {
-            Ok(Some(viewed)) => Ok(Response::new(viewed)),
-            Ok(None) | Err(_) => Ok(Response::new(user.into())),
+            Ok(Some(viewed)) => Ok(answer(&caller, viewed)),
+            Ok(None) | Err(_) => Ok(answer(&caller, user.into())),
         }
     }
 
@@ -91,7 +91,7 @@ impl UserService for Rpc {
         let caller = self.writer(&request, tenant_id, "/rollcall.identity.v1.UserService/DeleteUser")?;
         let delete = DeleteUser { user: id(user_id)?, expected_version: *expected_version };
         self.store.delete_user(&caller, delete).await?;
-        Ok(Response::new(Empty {}))
+        Ok(answer(&caller, Empty {}))
     }
 
     async fn suspend_user(&self, request: Request<SuspendUserRequest>) -> Result<Response<wire::User>, Status> {
@@ -109,9 +109,15 @@ impl UserService for Rpc {
     }
 
     async fn restore_user(&self, request: Request<RestoreUserRequest>) -> Result<Response<wire::User>, Status> {
-        let RestoreUserRequest { tenant_id, user_id } = request.get_ref();
+        let RestoreUserRequest { tenant_id, user_id, instead_of_user_id } = request.get_ref();
         let caller = self.writer(&request, tenant_id, "/rollcall.identity.v1.UserService/RestoreUser")?;
-        let user = self.store.restore_user(&caller, id(user_id)?).await?;
+        let instead_of = Some(instead_of_user_id).filter(|id| !id.is_empty()).map(|text| id(text)).transpose()?;
+        let user = id(user_id)?;
+        if instead_of == Some(user) {
+            let problem = "names the user that is to be restored itself";
+            return Err(Error::from(InvalidField::new("instead_of_user_id", problem)).into());
+        }
+        let user = self.store.restore_user(&caller, RestoreUser { user, instead_of }).await?;
         Ok(Response::new(user.into()))
     }
 }
@@ -178,6 +184,7 @@ impl From<User> for wire::User {
             update_time: Some(user.updated_at.into()),
             user_attributes: user_attributes::to_wire(user.provisioned.attributes),
             groups: Vec::new(),
+            directory_time: user.directory_since.map(Into::into),
         }
     }
 }

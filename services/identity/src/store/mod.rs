@@ -45,7 +45,7 @@ pub(crate) use groups::{ChangeGroup, CreateGroup, DeleteGroup};
 pub(crate) use members::ListMembers;
 pub(crate) use migrations::Migrator;
 pub(crate) use roles::SetManualRole;
-pub(crate) use users::{DeleteUser, ReplaceUser};
+pub(crate) use users::{DeleteUser, ReplaceUser, RestoreUser};
 
 use crate::domain::{Caller, Error};
 use feed::Feeds;

@@ -13,7 +13,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::{
-    domain::{Caller, Error, ProvisioningState, Timestamp},
+    domain::{Caller, Error, ProvisioningState, Remark, Timestamp},
     store::{
         Outcome, audit,
         entity::{change, tenant, tenant_position},
@@ -95,6 +95,7 @@ pub(super) struct Tx<'t> {
 impl<'t> Tx<'t> {
     /// Begins with the tenant's existence and, for a directory, its provisioning state: both are read in the transaction that they govern.
     pub(super) async fn begin(db: &'t DatabaseTransaction, caller: &'t Caller) -> Outcome<Self> {
+        caller.remarks.clear();
         let mode = check_state(db, caller).await?;
         Ok(Self { db, caller, now: Timestamp::now(), mode, records: Mutex::default() })
     }
@@ -131,6 +132,13 @@ impl<'t> Tx<'t> {
         }
         let entry = (subject.to_string(), content());
         self.records.lock().unwrap_or_else(PoisonError::into_inner).audit = Some(entry);
+    }
+
+    /// Says what a directory's administrator should know of this write.
+    pub(super) fn remark(&self, remark: Remark) {
+        if self.caller.provisioning {
+            self.caller.remarks.add(remark);
+        }
     }
 
     fn push(&self, change: Change) {

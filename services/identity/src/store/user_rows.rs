@@ -31,10 +31,11 @@ pub(super) struct StoredUser {
     pub(super) created_at_us: i64,
     pub(super) updated_at_us: i64,
     pub(super) deleted_at_us: Option<i64>,
+    pub(super) directory_since_us: Option<i64>,
 }
 
 /// The columns of a [`StoredUser`].
-pub(super) const STORED: [user::Column; 13] = [
+pub(super) const STORED: [user::Column; 14] = [
     user::Column::Id,
     user::Column::UserName,
     user::Column::ExternalId,
@@ -48,6 +49,7 @@ pub(super) const STORED: [user::Column; 13] = [
     user::Column::CreatedAtUs,
     user::Column::UpdatedAtUs,
     user::Column::DeletedAtUs,
+    user::Column::DirectorySinceUs,
 ];
 
 /// Live users of a tenant, each with its manual role and the tenant's default one.
@@ -94,6 +96,7 @@ pub(super) fn user(row: &QueryResult) -> Result<User, DbErr> {
         version: stored.version,
         created_at: Timestamp(stored.created_at_us),
         updated_at: Timestamp(stored.updated_at_us),
+        directory_since: stored.directory_since_us.map(Timestamp),
     })
 }
 

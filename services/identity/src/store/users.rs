@@ -6,15 +6,15 @@ use ::audit::{Content, Values};
 use ids::{TenantId, UserId};
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect, SqlErr,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, SqlErr,
 };
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
     domain::{
-        Caller, CaseKey, DisplayName, Error, ExternalId, Listed, MemberOf, Selection, Slice, USER_ATTRIBUTES, User,
-        UserDraft, search,
+        Caller, CaseKey, DisplayName, Error, ExternalId, Listed, MemberOf, Remark, Selection, Slice, USER_ATTRIBUTES,
+        User, UserDraft, search,
     },
     store::{
         Outcome, Running, Store, check_version,
@@ -27,12 +27,29 @@ use crate::{
     },
 };
 
+/// Of how many users with the same external id a directory is told.
+const NAMESAKES_MAX: u64 = 5;
+
 /// What replaces a user.
 #[derive(Debug)]
 pub(crate) struct ReplaceUser {
     pub(crate) user: UserId,
     pub(crate) draft: UserDraft,
     pub(crate) expected_version: Option<i64>,
+}
+
+/// Which user to bring back.
+#[derive(Debug)]
+pub(crate) struct RestoreUser {
+    pub(crate) user: UserId,
+    /// Another, live user that goes in the same transaction, so that its name is free.
+    pub(crate) instead_of: Option<UserId>,
+}
+
+impl From<UserId> for RestoreUser {
+    fn from(user: UserId) -> Self {
+        Self { user, instead_of: None }
+    }
 }
 
 /// Which user to delete.
@@ -86,8 +103,10 @@ impl Store {
         self.write(caller, user, suspend_in).await
     }
 
-    pub(crate) async fn restore_user(&self, caller: &Caller, user: UserId) -> Result<User, Error> {
-        let restored = self.write(caller, user, restore_in).await;
+    pub(crate) async fn restore_user(&self, caller: &Caller, restore: impl Into<RestoreUser>) -> Result<User, Error> {
+        let restore = restore.into();
+        let user = restore.user;
+        let restored = self.write(caller, restore, restore_in).await;
         match restored {
             Err(Error::UserNameTaken { .. }) => {
                 let key = self.key_of_any(caller.tenant, user).await?;
@@ -175,10 +194,12 @@ fn create<'a>(tx: &'a Tx<'a>, draft: &'a UserDraft) -> Running<'a, User> {
             created_at_us: Set(tx.now.0),
             updated_at_us: Set(tx.now.0),
             deleted_at_us: Set(None),
+            directory_since_us: Set(tx.caller.provisioning.then_some(tx.now.0)),
             ..columns(draft)?
         };
         user::Entity::insert(row).exec_without_returning(tx.db).await.map_err(name_taken)?;
         insert_emails(tx, id, draft).await?;
+        remark_namesakes(tx, id, draft).await?;
         let after = described_with_access(draft, draft.provisioned_active.unwrap_or(true));
         tx.changed(ChangeKind::UserCreated, id.uuid(), 1, Content::default().after(after));
         tx.audit(id, || Content::detail("created").after(described(draft)));
@@ -194,11 +215,19 @@ fn replace_in<'a>(tx: &'a Tx<'a>, replace: &'a ReplaceUser) -> Running<'a, User>
         check_version(stored.version, replace.expected_version)?;
         let before = user_rows::draft(&stored)?;
         tx.audit(replace.user, || Content::difference(described(&before), described(draft)));
+        let adopted = adopted(tx, &stored);
         if before == *draft {
+            if let Some(adopted) = adopted {
+                update(tx, replace.user, adopted).await?;
+            }
             return written(tx, replace.user).await;
         }
-        let changed =
-            user::ActiveModel { version: Set(stored.version + 1), updated_at_us: Set(tx.now.0), ..columns(draft)? };
+        let changed = user::ActiveModel {
+            version: Set(stored.version + 1),
+            updated_at_us: Set(tx.now.0),
+            directory_since_us: adopted.map_or(NotSet, |adopted| adopted.directory_since_us),
+            ..columns(draft)?
+        };
         update(tx, replace.user, changed).await?;
         if before.profile.emails != draft.profile.emails {
             user_email::Entity::delete_many()
@@ -223,15 +252,51 @@ fn delete_in<'a>(tx: &'a Tx<'a>, delete: &'a DeleteUser) -> Running<'a, ()> {
     Box::pin(async move {
         let stored = lock_live(tx, delete.user).await?;
         check_version(stored.version, delete.expected_version)?;
-        let deleted = user::ActiveModel { deleted_at_us: Set(Some(tx.now.0)), ..raised(tx, &stored) };
-        update(tx, delete.user, deleted).await?;
-        let what = Content::default().before(named(&stored, has_access(&stored)));
-        tx.changed(ChangeKind::UserDeleted, delete.user.uuid(), stored.version + 1, what);
+        remove(tx, &stored).await?;
         tx.audit(delete.user, || {
             Content::detail("deleted").before(Values::new().with("user_name", &*stored.user_name))
         });
         Ok(())
     })
+}
+
+/// Deletes a stored user softly.
+async fn remove(tx: &Tx<'_>, stored: &StoredUser) -> Outcome<()> {
+    let deleted = user::ActiveModel { deleted_at_us: Set(Some(tx.now.0)), ..raised(tx, stored) };
+    update(tx, UserId::from(stored.id), deleted).await?;
+    let what = Content::default().before(named(stored, has_access(stored)));
+    tx.changed(ChangeKind::UserDeleted, stored.id, stored.version + 1, what);
+    Ok(())
+}
+
+/// What is written of a user to whom a directory has not written before.
+fn adopted(tx: &Tx<'_>, stored: &StoredUser) -> Option<user::ActiveModel> {
+    if !tx.caller.provisioning || stored.directory_since_us.is_some() {
+        return None;
+    }
+    tx.remark(Remark::Adopted);
+    Some(user::ActiveModel { directory_since_us: Set(Some(tx.now.0)), ..user::ActiveModel::default() })
+}
+
+/// Remarks on the other users of an external id that a directory gives a new one (rule R17): one that is deleted may be the same person.
+async fn remark_namesakes(tx: &Tx<'_>, user: UserId, draft: &UserDraft) -> Outcome<()> {
+    let Some(external_id) = draft.external_id.as_ref().filter(|_| tx.caller.provisioning) else { return Ok(()) };
+    let others: Vec<(Uuid, Option<i64>)> = user::Entity::find()
+        .filter(user::Column::TenantId.eq(tx.tenant()))
+        .filter(user::Column::ExternalId.eq(external_id.as_str()))
+        .filter(user::Column::Id.ne(user.uuid()))
+        .order_by_desc(user::Column::Id)
+        .limit(NAMESAKES_MAX)
+        .select_only()
+        .columns([user::Column::Id, user::Column::DeletedAtUs])
+        .into_tuple()
+        .all(tx.db)
+        .await?;
+    for (other, deleted_at_us) in others {
+        let other = UserId::from(other);
+        tx.remark(deleted_at_us.map_or(Remark::ExternalIdShared(other), |_| Remark::DeletedNamesake(other)));
+    }
+    Ok(())
 }
 
 fn suspend_in<'a>(tx: &'a Tx<'a>, user: &'a UserId) -> Running<'a, User> {
@@ -250,15 +315,21 @@ fn suspend_in<'a>(tx: &'a Tx<'a>, user: &'a UserId) -> Running<'a, User> {
     })
 }
 
-fn restore_in<'a>(tx: &'a Tx<'a>, user: &'a UserId) -> Running<'a, User> {
+fn restore_in<'a>(tx: &'a Tx<'a>, restore: &'a RestoreUser) -> Running<'a, User> {
     Box::pin(async move {
+        let RestoreUser { user, instead_of } = restore;
+        if let Some(other) = instead_of {
+            remove(tx, &lock_live(tx, *other).await?).await?;
+        }
         let stored = lock(tx, *user).await?;
         let state = |suspended: bool, deleted: bool| {
             Values::new().with("suspended", suspended.to_string()).with("deleted", deleted.to_string())
         };
         tx.audit(user, || {
             let before = state(stored.suspended_at_us.is_some(), stored.deleted_at_us.is_some());
-            Content { detail: "restored".to_owned(), ..Content::difference(before, state(false, false)) }
+            let detail =
+                instead_of.map_or_else(|| "restored".to_owned(), |other| format!("restored instead of {other}"));
+            Content { detail, ..Content::difference(before, state(false, false)) }
         });
         if stored.suspended_at_us.is_some() || stored.deleted_at_us.is_some() {
             let restored =

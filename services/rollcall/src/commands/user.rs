@@ -50,6 +50,9 @@ pub(crate) enum Command {
     Restore {
         /// The user's userName or id; a deleted user's id
         username: String,
+        /// The userName or id of the user that a directory made anew for the same person. It is deleted, and the restored one takes its place
+        #[arg(long, value_name = "USER")]
+        instead_of: Option<String>,
     },
     /// Remove a user for good, with all that is kept of the person: this cannot be taken back
     Erase {
@@ -87,7 +90,7 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<(), Failu
         Command::SetRole { username, role } => of.set_role(&username, role).await,
         Command::ClearRole { username } => of.clear_role(&username).await,
         Command::Deactivate { username } => of.deactivate(&username).await,
-        Command::Restore { username } => of.restore(&username).await,
+        Command::Restore { username, instead_of } => of.restore(&username, instead_of.as_deref()).await,
         Command::Erase { id } => of.erase(id).await,
     }
 }
@@ -137,7 +140,11 @@ impl Tenanted<'_> {
     }
 
     /// A deleted user stands in no listing, so its id is taken as it is.
-    async fn restore(&self, username: &str) -> Result<(), Failure> {
+    async fn restore(&self, username: &str, instead_of: Option<&str>) -> Result<(), Failure> {
+        let instead_of_user_id = match instead_of {
+            Some(other) => self.find(other).await?.id,
+            None => String::new(),
+        };
         let user_id = match (self.named(username).await?, username.parse::<UserId>()) {
             (Some(user), _) => user.id,
             (None, Ok(id)) => id.to_string(),
@@ -147,11 +154,16 @@ impl Tenanted<'_> {
                 )));
             }
         };
-        let request = RestoreUserRequest { tenant_id: self.tenant_id.clone(), user_id };
+        let request = RestoreUserRequest { tenant_id: self.tenant_id.clone(), user_id, instead_of_user_id };
         let user = self.session.users().restore_user(request).await?.into_inner();
         self.show(&user)?;
         if !user.active {
             output::note("The directory says that this user is not active, and that stays as it is.");
+        }
+        if instead_of.is_some() {
+            output::note(
+                "Press *Restart provisioning* in Entra: it knows the id of the other user and is to match anew.",
+            );
         }
         Ok(())
     }
@@ -209,6 +221,7 @@ impl Tenanted<'_> {
             ("role", or_dash(Some(&user.role))),
             ("role from", role_source(user)),
             ("created", moment(user.create_time.as_ref())),
+            ("from a directory since", moment(user.directory_time.as_ref())),
             ("updated", moment(user.update_time.as_ref())),
         ];
         Ok(output::one(io::stdout(), self.session.format, user, &fields)?)

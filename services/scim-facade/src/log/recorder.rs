@@ -20,9 +20,10 @@ use scim::Resource;
 use scim_entra::Dropped;
 use serde_json::{Map, Value};
 use telemetry::RequestId;
+use tonic::metadata::MetadataMap;
 use uuid::Uuid;
 
-use super::{Log, Target, fix, now};
+use super::{Log, Target, fix, now, remark};
 use crate::error::Refusal;
 
 /// What identity takes of an entry.
@@ -132,6 +133,15 @@ impl Recorder {
             for Dropped { attribute, reason } in dropped {
                 let text = format!("{attribute} was dropped ({})", reason.as_str().replace('_', " "));
                 note(entry, &text, reason.remedy());
+            }
+        });
+    }
+
+    /// Notes what identity remarks on a write, in its answer's metadata.
+    pub(crate) fn remarks(&self, metadata: &MetadataMap) {
+        self.with(|_, entry| {
+            for (text, fix) in remark::of(metadata) {
+                note(entry, &text, &fix);
             }
         });
     }

@@ -29,6 +29,8 @@ pub(crate) struct Model {
     pub(crate) created_at_us: i64,
     pub(crate) updated_at_us: i64,
     pub(crate) deleted_at_us: Option<i64>,
+    /// When a directory first wrote to the user.
+    pub(crate) directory_since_us: Option<i64>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

@@ -1,5 +1,6 @@
 //! The store's promises, each on both engines. Every test has a database of its own.
 
+mod adoption;
 mod agreement;
 mod audit;
 mod changes;
@@ -26,7 +27,7 @@ use crate::{
     SERVICE,
     domain::{
         AttributeValues, Caller, Catalogue, DisplayName, Founder, Group, GroupDraft, GroupName, Profile,
-        ProvisioningState, StateReason, TenantName, User, UserDraft, UserName,
+        ProvisioningState, Remarks, StateReason, TenantName, User, UserDraft, UserName,
     },
     store::{CreateGroup, Migrator, Store, entity::change},
 };
@@ -109,6 +110,7 @@ fn directory(tenant: TenantId) -> Caller {
         request_id: "r1".to_owned(),
         provisioning: true,
         operator: false,
+        remarks: Remarks::default(),
     }
 }
 
