@@ -14,6 +14,7 @@ const FILES: &[&str] = &[
     "rollcall/identity/v1/error_reason.proto",
     "rollcall/identity/v1/filter.proto",
     "rollcall/identity/v1/groups.proto",
+    "rollcall/identity/v1/personal_data.proto",
     "rollcall/identity/v1/provisioning_log.proto",
     "rollcall/identity/v1/remarks.proto",
     "rollcall/identity/v1/roles.proto",

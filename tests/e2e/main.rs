@@ -19,6 +19,7 @@ mod isolation;
 mod oauth;
 mod openid_provider;
 mod paging;
+mod personal_data;
 mod provisioning_log;
 mod provisioning_state;
 mod proxy;

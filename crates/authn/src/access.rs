@@ -70,6 +70,7 @@ pub const ROWS: &[Row] = &[
     directory("/rollcall.identity.v1.GroupService/ListGroups", READ),
     directory("/rollcall.identity.v1.GroupService/ListMembers", READ),
     service("/rollcall.identity.v1.ProvisioningLogService/AppendProvisioningEntries", FACADE),
+    client("/rollcall.identity.v1.PersonalDataService/ExportUser", ADMIN),
     client("/rollcall.identity.v1.ProvisioningLogService/GetProvisioningSummary", ADMIN),
     client("/rollcall.identity.v1.ProvisioningLogService/ListProvisioningEntries", ADMIN),
     client("/rollcall.identity.v1.RoleService/ClearManualRole", ADMIN),

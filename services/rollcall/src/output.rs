@@ -30,6 +30,56 @@ pub(crate) trait Row: Serialize {
     fn cells(&self) -> Vec<String>;
 }
 
+/// A JSON object that is printed as its members arrive. A list that has no item is left out.
+pub(crate) struct Document<W> {
+    out: W,
+    begun: bool,
+    list: Option<&'static str>,
+}
+
+impl<W: Write> Document<W> {
+    pub(crate) const fn new(out: W) -> Self {
+        Self { out, begun: false, list: None }
+    }
+
+    /// Prints a member.
+    pub(crate) fn member(&mut self, name: &'static str, value: &impl Serialize) -> io::Result<()> {
+        self.begin(name)?;
+        Ok(serde_json::to_writer(&mut self.out, value)?)
+    }
+
+    /// Prints an item of the list of this name. The items of a list follow each other.
+    pub(crate) fn item(&mut self, list: &'static str, value: &impl Serialize) -> io::Result<()> {
+        if self.list == Some(list) {
+            self.out.write_all(b",\n    ")?;
+        } else {
+            self.begin(list)?;
+            self.list = Some(list);
+            self.out.write_all(b"[\n    ")?;
+        }
+        Ok(serde_json::to_writer(&mut self.out, value)?)
+    }
+
+    /// Ends the object.
+    pub(crate) fn end(mut self) -> io::Result<()> {
+        self.end_list()?;
+        self.out.write_all(if self.begun { b"\n}\n" } else { b"{}\n" })?;
+        self.out.flush()
+    }
+
+    fn begin(&mut self, name: &str) -> io::Result<()> {
+        self.end_list()?;
+        self.out.write_all(if self.begun { b",\n  " } else { b"{\n  " })?;
+        self.begun = true;
+        serde_json::to_writer(&mut self.out, name)?;
+        self.out.write_all(b": ")
+    }
+
+    fn end_list(&mut self) -> io::Result<()> {
+        if self.list.take().is_some() { self.out.write_all(b"\n  ]") } else { Ok(()) }
+    }
+}
+
 /// A list that is printed as its pages arrive.
 pub(crate) struct List<W> {
     out: W,
@@ -200,6 +250,22 @@ mod tests {
     fn what_steers_a_terminal_is_not_printed() {
         let text = listed(Format::Table, &[&[Person { name: "a\u{1b}[31m\u{202e}b" }]]);
         assert!(text.contains("a\u{fffd}[31m\u{fffd}b"), "{text}");
+    }
+
+    #[test]
+    fn a_document_is_one_object() {
+        let mut out = Vec::new();
+        let mut document = Document::new(&mut out);
+        document.member("user", &ADA).unwrap();
+        document.item("changes", &1).unwrap();
+        document.item("changes", &2).unwrap();
+        document.item("entries", &"x").unwrap();
+        document.end().unwrap();
+        let value: serde_json::Value = serde_json::from_slice(&out).unwrap();
+        assert_eq!(value, serde_json::json!({"user": {"name": "Ada"}, "changes": [1, 2], "entries": ["x"]}));
+        let mut empty = Vec::new();
+        Document::new(&mut empty).end().unwrap();
+        assert_eq!(empty, b"{}\n");
     }
 
     #[test]

@@ -65,7 +65,7 @@ pub(crate) struct MemberOf {
     pub(crate) display_name: String,
 }
 
-/// A live user.
+/// A user.
 #[derive(Clone, Debug)]
 pub(crate) struct User {
     pub(crate) id: UserId,
@@ -81,11 +81,13 @@ pub(crate) struct User {
     pub(crate) updated_at: Timestamp,
     /// When a directory first wrote to the user; none has where the product made it and no directory found it yet.
     pub(crate) directory_since: Option<Timestamp>,
+    /// When the user was softly deleted.
+    pub(crate) deleted_at: Option<Timestamp>,
 }
 
 impl User {
     /// Whether the person has access.
     pub(crate) const fn active(&self) -> bool {
-        self.governing_active && !self.suspended
+        self.governing_active && !self.suspended && self.deleted_at.is_none()
     }
 }

@@ -6,6 +6,7 @@ mod changes;
 mod filters;
 mod groups;
 mod paging;
+mod personal_data;
 mod profile;
 mod provisioning_log;
 mod roles;
@@ -20,9 +21,10 @@ use authn::{
 };
 use proto::identity::v1::{
     audit_service_server::AuditServiceServer, change_service_server::ChangeServiceServer,
-    group_service_server::GroupServiceServer, provisioning_log_service_server::ProvisioningLogServiceServer,
-    role_service_server::RoleServiceServer, tenant_service_server::TenantServiceServer,
-    user_attribute_service_server::UserAttributeServiceServer, user_service_server::UserServiceServer,
+    group_service_server::GroupServiceServer, personal_data_service_server::PersonalDataServiceServer,
+    provisioning_log_service_server::ProvisioningLogServiceServer, role_service_server::RoleServiceServer,
+    tenant_service_server::TenantServiceServer, user_attribute_service_server::UserAttributeServiceServer,
+    user_service_server::UserServiceServer,
 };
 use tonic::service::RoutesBuilder;
 use tower::Layer as _;
@@ -77,7 +79,7 @@ impl Rpc {
             UserServiceServer
         );
         if self.listener == Listener::Public {
-            add!(AuditServiceServer, ChangeServiceServer, RoleServiceServer);
+            add!(AuditServiceServer, ChangeServiceServer, PersonalDataServiceServer, RoleServiceServer);
         }
     }
 }

@@ -12,6 +12,8 @@ use proto::identity::v1::{
 };
 use tonic::{Request, Response, Status, async_trait};
 
+pub(super) use convert::to_wire;
+
 use crate::{
     domain::{ENTRIES_MAX, Error, InvalidField, LogEntry, LogMark, LogOrder, Timestamp},
     rpc::{

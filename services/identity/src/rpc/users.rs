@@ -124,7 +124,12 @@ impl UserService for Rpc {
 
 impl Rpc {
     /// Users as a view shows them.
-    async fn viewed(&self, tenant: TenantId, users: Vec<User>, view: UserView) -> Result<Vec<wire::User>, Error> {
+    pub(super) async fn viewed(
+        &self,
+        tenant: TenantId,
+        users: Vec<User>,
+        view: UserView,
+    ) -> Result<Vec<wire::User>, Error> {
         let mut groups = match view {
             UserView::Full if !users.is_empty() => {
                 let ids: Vec<UserId> = users.iter().map(|user| user.id).collect();
@@ -185,6 +190,7 @@ impl From<User> for wire::User {
             user_attributes: user_attributes::to_wire(user.provisioned.attributes),
             groups: Vec::new(),
             directory_time: user.directory_since.map(Into::into),
+            delete_time: user.deleted_at.map(Into::into),
         }
     }
 }

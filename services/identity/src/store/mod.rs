@@ -10,6 +10,7 @@ mod conditions;
 mod document;
 mod entity;
 mod erasure;
+mod export;
 mod feed;
 mod groups;
 mod listing;

@@ -52,8 +52,15 @@ pub(super) const STORED: [user::Column; 14] = [
     user::Column::DirectorySinceUs,
 ];
 
-/// Live users of a tenant, each with its manual role and the tenant's default one.
+/// Live users of a tenant, as [`select_any`].
 pub(super) fn select(tenant: TenantId) -> SelectStatement {
+    let mut select = select_any(tenant);
+    select.and_where(user::Column::DeletedAtUs.is_null());
+    select
+}
+
+/// Users of a tenant, softly deleted ones too, each with its manual role and the tenant's default one.
+pub(super) fn select_any(tenant: TenantId) -> SelectStatement {
     let mut select = Query::select();
     select
         .columns(STORED.map(|column| (user::Entity, column)))
@@ -74,19 +81,18 @@ pub(super) fn select(tenant: TenantId) -> SelectStatement {
                 )
                 .and(role_assignment::Column::Source.eq(RoleSource::MANUAL)),
         )
-        .and_where(user::Column::TenantId.eq(tenant.uuid()))
-        .and_where(user::Column::DeletedAtUs.is_null());
+        .and_where(user::Column::TenantId.eq(tenant.uuid()));
     select
 }
 
-/// A user from a row of [`select`].
+/// A user from a row of [`select_any`].
 pub(super) fn user(row: &QueryResult) -> Result<User, DbErr> {
     let stored = StoredUser::from_query_result(row, "")?;
     let manual: Option<String> = row.try_get("", "role")?;
     let default: String = row.try_get("", "default_role")?;
     let provisioned = draft(&stored)?;
     let suspended = stored.suspended_at_us.is_some();
-    let active = stored.provisioned_active && !suspended;
+    let active = stored.provisioned_active && !suspended && stored.deleted_at_us.is_none();
     Ok(User {
         id: UserId::from(stored.id),
         provisioned,
@@ -97,6 +103,7 @@ pub(super) fn user(row: &QueryResult) -> Result<User, DbErr> {
         created_at: Timestamp(stored.created_at_us),
         updated_at: Timestamp(stored.updated_at_us),
         directory_since: stored.directory_since_us.map(Timestamp),
+        deleted_at: stored.deleted_at_us.map(Timestamp),
     })
 }
 

@@ -5,8 +5,8 @@ use std::io;
 use clap::Subcommand;
 use ids::UserId;
 use proto::identity::v1::{
-    ClearManualRoleRequest, EraseUserRequest, GetUserRequest, ListUsersRequest, RestoreUserRequest,
-    SetManualRoleRequest, SuspendUserRequest, User,
+    ClearManualRoleRequest, EraseUserRequest, ExportUserRequest, GetUserRequest, ListUsersRequest, RestoreUserRequest,
+    SetManualRoleRequest, SuspendUserRequest, User, personal_record::Kind,
 };
 use serde_json::json;
 use tonic::Code;
@@ -14,10 +14,13 @@ use tonic::Code;
 use crate::{
     commands::{equals, moment, or_dash, short},
     failure::Failure,
-    output::{self, Row},
+    output::{self, Document, Row},
     pages::{self, PAGE_SIZE},
     session::Session,
 };
+
+/// How many records an export asks for at once: the longest entries are large.
+const EXPORT_PAGE_SIZE: i32 = 50;
 
 /// Users of the tenant
 #[derive(Debug, Subcommand)]
@@ -53,6 +56,11 @@ pub(crate) enum Command {
         /// The userName or id of the user that a directory made anew for the same person. It is deleted, and the restored one takes its place
         #[arg(long, value_name = "USER")]
         instead_of: Option<String>,
+    },
+    /// Print all that is kept of a user, as one JSON object: for a person who asks for it
+    Export {
+        /// The user's userName or id; a deleted user's id
+        username: String,
     },
     /// Remove a user for good, with all that is kept of the person: this cannot be taken back
     Erase {
@@ -91,6 +99,7 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<(), Failu
         Command::ClearRole { username } => of.clear_role(&username).await,
         Command::Deactivate { username } => of.deactivate(&username).await,
         Command::Restore { username, instead_of } => of.restore(&username, instead_of.as_deref()).await,
+        Command::Export { username } => of.export(&username).await,
         Command::Erase { id } => of.erase(id).await,
     }
 }
@@ -168,6 +177,37 @@ impl Tenanted<'_> {
         Ok(())
     }
 
+    /// As it arrives: a history may be long.
+    async fn export(&self, username: &str) -> Result<(), Failure> {
+        let user_id = match (username.parse::<UserId>(), self.named(username).await?) {
+            (_, Some(user)) => user.id,
+            (Ok(id), None) => id.to_string(),
+            (Err(_), None) => return Err(unknown(username)),
+        };
+        let (mut document, mut page_token) = (Document::new(io::stdout()), String::new());
+        loop {
+            let request = ExportUserRequest {
+                tenant_id: self.tenant_id.clone(),
+                user_id: user_id.clone(),
+                page_size: EXPORT_PAGE_SIZE,
+                page_token,
+            };
+            let page = self.session.personal_data().export_user(request).await?.into_inner();
+            for kind in page.records.into_iter().filter_map(|record| record.kind) {
+                match kind {
+                    Kind::User(user) => document.member("user", &user)?,
+                    Kind::Change(change) => document.item("changes", &change)?,
+                    Kind::AuditEntry(entry) => document.item("auditEntries", &entry)?,
+                    Kind::ProvisioningEntry(entry) => document.item("provisioningEntries", &entry)?,
+                }
+            }
+            if page.next_page_token.is_empty() {
+                return Ok(document.end()?);
+            }
+            page_token = page.next_page_token;
+        }
+    }
+
     /// By id alone: a name may be another's by now.
     async fn erase(&self, id: UserId) -> Result<(), Failure> {
         let request = EraseUserRequest { tenant_id: self.tenant_id.clone(), user_id: id.to_string() };
@@ -189,14 +229,12 @@ impl Tenanted<'_> {
         if let Some(user) = self.named(username).await? {
             return Ok(user);
         }
-        let unknown =
-            || Failure::NotFound(format!("there is no user `{username}`: `rollcall user list` shows them all"));
-        let Ok(id) = username.parse::<UserId>() else { return Err(unknown()) };
+        let Ok(id) = username.parse::<UserId>() else { return Err(unknown(username)) };
         let request =
             GetUserRequest { tenant_id: self.tenant_id.clone(), user_id: id.to_string(), ..GetUserRequest::default() };
         match self.session.users().get_user(request).await {
             Ok(user) => Ok(user.into_inner()),
-            Err(status) if status.code() == Code::NotFound => Err(unknown()),
+            Err(status) if status.code() == Code::NotFound => Err(unknown(username)),
             Err(status) => Err(status.into()),
         }
     }
@@ -226,6 +264,10 @@ impl Tenanted<'_> {
         ];
         Ok(output::one(io::stdout(), self.session.format, user, &fields)?)
     }
+}
+
+fn unknown(username: &str) -> Failure {
+    Failure::NotFound(format!("there is no user `{username}`: `rollcall user list` shows them all"))
 }
 
 /// Whether the user has access, and if not, who took it away.

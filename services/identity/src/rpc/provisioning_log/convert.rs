@@ -219,7 +219,7 @@ const fn type_to_wire(resource_type: Option<ProvisionedType>) -> wire::Provision
 }
 
 /// An entry of the log.
-pub(super) fn to_wire(tenant: TenantId, logged: LoggedEntry) -> ProvisioningEntry {
+pub(in crate::rpc) fn to_wire(tenant: TenantId, logged: LoggedEntry) -> ProvisioningEntry {
     let LoggedEntry { position, entry } = logged;
     ProvisioningEntry {
         position,
