@@ -32,6 +32,9 @@ async fn r13_off_refuses_everything_and_says_where_to_turn_it_on(
         let detail = answer.json()["detail"].as_str().unwrap().to_owned();
         assert!(detail.contains("rollcall scim enable") && detail.contains("Restart provisioning"), "{detail}");
     }
+    rollcall.succeed(&["scim", "disable", "--reason", "not yet"]);
+    let detail = rollcall.scim(&key, Method::GET, "/Users", None).await.json()["detail"].to_string();
+    assert!(detail.contains("The reason given: not yet"), "{detail}");
     // Whether it is off is told only to those who have a key.
     assert_eq!(rollcall.send(None, Method::GET, "/Users", None).await.status, 401);
     rollcall.succeed(&["scim", "enable"]);
@@ -46,7 +49,7 @@ async fn r13_paused_answers_reads_and_asks_writes_to_come_back(
     let Some((rollcall, key)) = Rollcall::provisioned(deployment).await else { return };
     let user = rollcall.scim(&key, Method::POST, "/Users", Some(&json!({"userName": "ada"}))).await.json();
     let path = format!("/Users/{}", user["id"].as_str().unwrap());
-    rollcall.succeed(&["scim", "pause"]);
+    rollcall.succeed(&["scim", "pause", "--reason", "an audit"]);
     assert_eq!(rollcall.scim(&key, Method::GET, &path, None).await.status, 200);
     assert_eq!(rollcall.scim(&key, Method::GET, "/Users?filter=userName+eq+%22x%22", None).await.status, 200);
     let replacement = json!({"userName": "bob"});
@@ -60,6 +63,7 @@ async fn r13_paused_answers_reads_and_asks_writes_to_come_back(
         let answer = rollcall.scim(&key, method.clone(), path, body).await;
         assert_eq!(answer.status, 503, "{method} {path}: {answer:?}");
         assert!(answer.header("retry-after").parse::<u32>().is_ok(), "{answer:?}");
+        assert!(answer.json()["detail"].as_str().unwrap().ends_with("The reason given: an audit"), "{answer:?}");
     }
     let status = rollcall.succeed(&["scim", "status"]);
     assert!(status.contains("paused"), "{status}");

@@ -85,13 +85,14 @@ impl Refusal {
     }
 
     /// An administrator has paused provisioning, and this is a write.
-    pub(crate) fn paused() -> Self {
-        Self { reason: Some(ErrorReason::ProvisioningPaused), ..Self::later(PAUSED, RETRY_AFTER_PAUSE) }
+    pub(crate) fn paused(state_reason: &str) -> Self {
+        let later = Self::later(&because(PAUSED.to_owned(), state_reason), RETRY_AFTER_PAUSE);
+        Self { reason: Some(ErrorReason::ProvisioningPaused), ..later }
     }
 
     /// An administrator lets writes be tried only, and this one would have changed something.
-    pub(crate) fn preview(would: &str) -> Self {
-        Self::later(&format!("{PREVIEW}: this would {would}"), RETRY_AFTER_PAUSE)
+    pub(crate) fn preview(would: &str, state_reason: &str) -> Self {
+        Self::later(&because(format!("{PREVIEW}: this would {would}"), state_reason), RETRY_AFTER_PAUSE)
     }
 
     /// A fault of ours, which was logged already.
@@ -143,9 +144,9 @@ impl Refusal {
                 let sentence = "nested groups are not supported; these ids belong to groups";
                 Error::invalid_value(refused(sentence, of("ids"), of("count"))).into()
             }
-            ErrorReason::ProvisioningOff => Error::forbidden(OFF).into(),
-            ErrorReason::ProvisioningPaused => Self::paused(),
-            ErrorReason::ProvisioningPreview => Self::preview(of("would")),
+            ErrorReason::ProvisioningOff => Error::forbidden(because(OFF.to_owned(), of("state_reason"))).into(),
+            ErrorReason::ProvisioningPaused => Self::paused(of("state_reason")),
+            ErrorReason::ProvisioningPreview => Self::preview(of("would"), of("state_reason")),
             ErrorReason::StoreUnavailable => Self::outage(status),
             ErrorReason::FilterTooCostly => Error::too_many(
                 "no index answers this filter and the tenant is too large to look at every resource: add a term by id, \
@@ -203,6 +204,11 @@ impl Refusal {
         tracing::error!(rpc.code = ?code, rpc.message = message, cause, "identity failed");
         Self::internal()
     }
+}
+
+/// A sentence about a provisioning state, with the administrator's word why it is so, if there is one.
+fn because(sentence: String, state_reason: &str) -> String {
+    if state_reason.is_empty() { sentence } else { format!("{sentence}. The reason given: {state_reason}") }
 }
 
 impl IntoResponse for Refusal {
@@ -319,7 +325,7 @@ mod tests {
             (ErrorReason::UnknownMember, Code::InvalidArgument, "unknown", vec![("ids", "x,y"), ("count", "2")]),
             (ErrorReason::NestedGroup, Code::InvalidArgument, "nested", vec![("ids", "g"), ("count", "51")]),
             (ErrorReason::ProvisioningOff, Code::FailedPrecondition, "off", vec![]),
-            (ErrorReason::ProvisioningPaused, Code::FailedPrecondition, "paused", vec![]),
+            (ErrorReason::ProvisioningPaused, Code::FailedPrecondition, "paused", vec![("state_reason", "an audit")]),
             (ErrorReason::ProvisioningPreview, Code::FailedPrecondition, "preview", vec![("would", "create a user")]),
             (ErrorReason::StoreUnavailable, Code::Unavailable, "store", vec![]),
         ];
@@ -349,7 +355,7 @@ mod tests {
             "NESTED_GROUP: 400 invalidValue nested groups are not supported; these ids belong to groups: g and 50 more"
                 .to_owned(),
             format!("PROVISIONING_OFF: 403 - {OFF}"),
-            format!("PROVISIONING_PAUSED: 503 - {PAUSED} (retry after 300 s)"),
+            format!("PROVISIONING_PAUSED: 503 - {PAUSED}. The reason given: an audit (retry after 300 s)"),
             format!("PROVISIONING_PREVIEW: 503 - {PREVIEW}: this would create a user (retry after 300 s)"),
             "STORE_UNAVAILABLE: 503 - the service cannot answer now; try again later (retry after 5 s)".to_owned(),
         ];

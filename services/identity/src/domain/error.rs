@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::domain::{OutOfRange, Position};
+use crate::domain::{OutOfRange, Position, StateReason};
 
 /// A field whose value cannot be stored.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -51,12 +51,12 @@ pub(crate) enum Error {
     #[error("these are ids of groups, and groups cannot be members: {}", .ids.join(", "))]
     NestedGroups { ids: Vec<String> },
     #[error("provisioning is off for this tenant")]
-    ProvisioningOff,
+    ProvisioningOff { reason: StateReason },
     #[error("provisioning is paused for this tenant")]
-    ProvisioningPaused,
+    ProvisioningPaused { reason: StateReason },
     /// What the write would have done was tried and taken back.
     #[error("provisioning is in preview for this tenant: this would {would}")]
-    ProvisioningPreview { would: String },
+    ProvisioningPreview { would: String, reason: StateReason },
     /// Nobody can go on after this position of the change feed (rule R25).
     #[error("the change feed cannot go on after this position: {}", why(.cause))]
     PositionOutOfRange { cause: OutOfRange, head: Position },

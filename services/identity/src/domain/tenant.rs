@@ -88,6 +88,11 @@ impl StateReason {
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// From the store, which holds only what was parsed.
+    pub(crate) const fn stored(text: String) -> Self {
+        Self(text)
+    }
 }
 
 #[cfg(test)]

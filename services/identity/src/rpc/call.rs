@@ -10,7 +10,7 @@ use telemetry::RequestId;
 use tonic::{Request, Response, Status, metadata::MetadataValue};
 
 use crate::{
-    domain::{Caller, Error, InvalidField, ProvisioningState, Remark, Remarks},
+    domain::{Caller, Error, InvalidField, ProvisioningState, Remark, Remarks, StateReason},
     rpc::{Listener, Rpc},
 };
 
@@ -31,7 +31,7 @@ impl Rpc {
         let caller = self.caller(request, named, action)?;
         let tenant = self.store.tenant(caller.tenant).await?;
         if caller.provisioning && tenant.provisioning_state == ProvisioningState::Off {
-            return Err(Error::ProvisioningOff.into());
+            return Err(Error::ProvisioningOff { reason: StateReason::stored(tenant.provisioning_state_reason) }.into());
         }
         match read {
             Read::Begun { subject } if caller.operator => self.store.record_read(&caller, subject.to_owned()).await?,

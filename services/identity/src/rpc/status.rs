@@ -6,7 +6,7 @@ use proto::identity::v1::ErrorReason;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
-use crate::domain::{Error, InvalidField};
+use crate::domain::{Error, InvalidField, StateReason};
 
 /// The domain of the reasons, as `google.rpc.ErrorInfo` asks for one.
 const DOMAIN: &str = "identity.rollcall";
@@ -53,10 +53,15 @@ fn parts(error: &Error) -> (Code, ErrorReason, Vec<(&'static str, String)>) {
         }
         Error::UnknownMembers { ids } => (Code::InvalidArgument, ErrorReason::UnknownMember, ids_refused(ids)),
         Error::NestedGroups { ids } => (Code::InvalidArgument, ErrorReason::NestedGroup, ids_refused(ids)),
-        Error::ProvisioningOff => (Code::FailedPrecondition, ErrorReason::ProvisioningOff, vec![]),
-        Error::ProvisioningPaused => (Code::FailedPrecondition, ErrorReason::ProvisioningPaused, vec![]),
-        Error::ProvisioningPreview { would } => {
-            (Code::FailedPrecondition, ErrorReason::ProvisioningPreview, vec![("would", would.clone())])
+        Error::ProvisioningOff { reason } => {
+            (Code::FailedPrecondition, ErrorReason::ProvisioningOff, because(reason, vec![]))
+        }
+        Error::ProvisioningPaused { reason } => {
+            (Code::FailedPrecondition, ErrorReason::ProvisioningPaused, because(reason, vec![]))
+        }
+        Error::ProvisioningPreview { would, reason } => {
+            let would = vec![("would", would.clone())];
+            (Code::FailedPrecondition, ErrorReason::ProvisioningPreview, because(reason, would))
         }
         Error::PositionOutOfRange { cause, head } => (
             Code::OutOfRange,
@@ -69,6 +74,14 @@ fn parts(error: &Error) -> (Code, ErrorReason, Vec<(&'static str, String)>) {
         Error::StoreUnavailable => (Code::Unavailable, ErrorReason::StoreUnavailable, vec![]),
         Error::Internal => (Code::Internal, ErrorReason::Unspecified, vec![]),
     }
+}
+
+/// With the administrator's word why the state is what it is, if there is one.
+fn because(reason: &StateReason, mut metadata: Vec<(&'static str, String)>) -> Vec<(&'static str, String)> {
+    if !reason.as_str().is_empty() {
+        metadata.push(("state_reason", reason.as_str().to_owned()));
+    }
+    metadata
 }
 
 fn held_by(holder: &Option<String>) -> Vec<(&'static str, String)> {
@@ -109,9 +122,9 @@ mod tests {
             Error::VersionMismatch { stored: 7 },
             Error::UnknownMembers { ids: vec!["x".into()] },
             Error::NestedGroups { ids: vec!["g".into()] },
-            Error::ProvisioningOff,
-            Error::ProvisioningPaused,
-            Error::ProvisioningPreview { would: "create a user".into() },
+            Error::ProvisioningOff { reason: StateReason::stored(String::new()) },
+            Error::ProvisioningPaused { reason: StateReason::stored("a flood".into()) },
+            Error::ProvisioningPreview { would: "create a user".into(), reason: StateReason::stored(String::new()) },
             Error::PositionOutOfRange {
                 cause: OutOfRange::Retention,
                 head: Position { epoch: Uuid::nil(), number: 1 },
@@ -143,7 +156,7 @@ mod tests {
             r#"InvalidArgument ERROR_REASON_UNKNOWN_MEMBER [("ids", "x"), ("count", "1")] no user has ever had these ids: x"#,
             r#"InvalidArgument ERROR_REASON_NESTED_GROUP [("ids", "g"), ("count", "1")] these are ids of groups, and groups cannot be members: g"#,
             r#"FailedPrecondition ERROR_REASON_PROVISIONING_OFF [] provisioning is off for this tenant"#,
-            r#"FailedPrecondition ERROR_REASON_PROVISIONING_PAUSED [] provisioning is paused for this tenant"#,
+            r#"FailedPrecondition ERROR_REASON_PROVISIONING_PAUSED [("state_reason", "a flood")] provisioning is paused for this tenant"#,
             r#"FailedPrecondition ERROR_REASON_PROVISIONING_PREVIEW [("would", "create a user")] provisioning is in preview for this tenant: this would create a user"#,
             r#"OutOfRange ERROR_REASON_POSITION_OUT_OF_RANGE [("cause", "retention"), ("head", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAB")] the change feed cannot go on after this position: changes after it are kept no more; read everything anew and go on after the head"#,
             r#"ResourceExhausted ERROR_REASON_TOO_MANY_WATCHES [] the tenant watches as often as it may"#,

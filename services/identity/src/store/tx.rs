@@ -13,7 +13,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::{
-    domain::{Caller, Error, ProvisioningState, Remark, Timestamp},
+    domain::{Caller, Error, ProvisioningState, Remark, StateReason, Timestamp},
     store::{
         Outcome, audit,
         entity::{change, tenant, tenant_position},
@@ -76,11 +76,11 @@ struct Records {
 }
 
 /// What a directory's write is let do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Mode {
     Write,
-    /// Everything, and then it is taken back.
-    Try,
+    /// Everything, and then it is taken back; why, as an administrator said.
+    Try(StateReason),
 }
 
 /// A transaction of one caller.
@@ -152,15 +152,17 @@ impl<'t> Tx<'t> {
         if changes.is_empty() && audit.is_none() {
             return Ok(());
         }
-        let preview = || refuse(Error::ProvisioningPreview { would: preview::sentence(&changes) });
-        if self.mode == Mode::Try {
-            return preview();
+        let preview = |reason| refuse(Error::ProvisioningPreview { would: preview::sentence(&changes), reason });
+        if let Mode::Try(reason) = self.mode {
+            return preview(reason);
         }
         let taken = take_positions(self.db, self.caller, changes.len(), usize::from(audit.is_some())).await?;
         // The positions order this commit against the one that turned provisioning off: once that was answered, nothing of a directory's
         // is committed any more (rule R2). It wants a statement of its own, which sees what was committed while this waited.
-        if self.caller.provisioning && check_state(self.db, self.caller).await? == Mode::Try {
-            return preview();
+        if self.caller.provisioning
+            && let Mode::Try(reason) = check_state(self.db, self.caller).await?
+        {
+            return preview(reason);
         }
         if let Some((subject, content)) = audit {
             self.append(&taken, &subject, &content).await?;
@@ -212,19 +214,23 @@ impl<'t> Tx<'t> {
 
 /// Refuses unless the tenant exists and, for a directory, lets it write or try to.
 async fn check_state(db: &DatabaseTransaction, caller: &Caller) -> Outcome<Mode> {
-    let state: Option<String> = tenant::Entity::find_by_id(caller.tenant.uuid())
+    let state: Option<(String, String)> = tenant::Entity::find_by_id(caller.tenant.uuid())
         .filter(tenant::Column::DeletedAtUs.is_null())
         .select_only()
-        .column(tenant::Column::ProvisioningState)
+        .columns([tenant::Column::ProvisioningState, tenant::Column::ProvisioningStateReason])
         .into_tuple()
         .one(db)
         .await?;
-    match state.as_deref().map(ProvisioningState::stored) {
-        None => refuse(Error::NotFound("tenant")),
-        Some(ProvisioningState::Off) if caller.provisioning => refuse(Error::ProvisioningOff),
-        Some(ProvisioningState::Paused) if caller.provisioning => refuse(Error::ProvisioningPaused),
-        Some(ProvisioningState::Preview) if caller.provisioning => Ok(Mode::Try),
-        Some(_) => Ok(Mode::Write),
+    let Some((state, reason)) = state else { return refuse(Error::NotFound("tenant")) };
+    if !caller.provisioning {
+        return Ok(Mode::Write);
+    }
+    let reason = StateReason::stored(reason);
+    match ProvisioningState::stored(&state) {
+        ProvisioningState::Off => refuse(Error::ProvisioningOff { reason }),
+        ProvisioningState::Paused => refuse(Error::ProvisioningPaused { reason }),
+        ProvisioningState::Preview => Ok(Mode::Try(reason)),
+        ProvisioningState::On => Ok(Mode::Write),
     }
 }
 

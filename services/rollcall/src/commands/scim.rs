@@ -41,7 +41,7 @@ pub(crate) enum Command {
 /// Why an administrator does it.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Because {
-    /// Why, for other administrators: at most 256 characters
+    /// Why, for other administrators and for the directory, which is told: at most 256 characters
     #[arg(long, default_value = "", hide_default_value = true, value_name = "TEXT")]
     reason: String,
 }

@@ -50,9 +50,11 @@ pub(crate) async fn run(
     let tenant = directory.tenant().await.map_err(|status| Refusal::from_status(ResourceType::User, &status))?;
     match tenant.provisioning_state() {
         // Every operation would be refused so, and a client that looks at the status alone must see it.
-        ProvisioningState::Paused => return Err(Refusal::paused()),
+        ProvisioningState::Paused => return Err(Refusal::paused(&tenant.provisioning_state_reason)),
         // Operations refer to what those before them have made, and in a preview nothing is.
-        ProvisioningState::Preview => return Err(Refusal::preview("run the operations of a bulk request")),
+        ProvisioningState::Preview => {
+            return Err(Refusal::preview("run the operations of a bulk request", &tenant.provisioning_state_reason));
+        }
         ProvisioningState::On | ProvisioningState::Off | ProvisioningState::Unspecified => {}
     }
     let run = Run {

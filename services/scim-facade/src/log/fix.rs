@@ -88,7 +88,7 @@ mod tests {
     fn every_refusal_that_an_administrator_can_mend_says_how() {
         let refusals = [
             Refusal::from(authn::Error::Unauthenticated),
-            Refusal::paused(),
+            Refusal::paused(""),
             Refusal::internal(),
             Refusal::from(Error::invalid_filter("x")),
             Refusal::from(Error::invalid_value("x")),

@@ -107,6 +107,6 @@ async fn r02_a_directorys_write_that_has_begun_is_refused_once_provisioning_is_o
         gate.go_on.notify_one();
     };
     let (written, ()) = futures::future::join(write, turn_off).await;
-    assert_eq!(written, Err(Error::ProvisioningOff));
+    assert_eq!(written, Err(Error::ProvisioningOff { reason: no_reason() }));
     assert_eq!(world.changes().await, ["tenant.changed", "tenant.changed"]);
 }

@@ -10,7 +10,7 @@ use super::{
     group, no_reason, tenant, user,
 };
 use crate::{
-    domain::{ContactPoint, DisplayName, Error, GroupChange, Profile, ProvisioningState, UserDraft},
+    domain::{ContactPoint, DisplayName, Error, GroupChange, Profile, ProvisioningState, StateReason, UserDraft},
     store::{ChangeGroup, DeleteUser, ReplaceUser},
 };
 
@@ -145,10 +145,12 @@ async fn r13_a_directory_obeys_the_provisioning_state_and_an_administrator_does_
     #[values(Sqlite, Postgres)] engine: Engine,
 ) {
     let Some(world) = World::open(engine).await else { return };
-    for (state, refusal) in
-        [(ProvisioningState::Off, Error::ProvisioningOff), (ProvisioningState::Paused, Error::ProvisioningPaused)]
-    {
-        world.store.set_provisioning_state(&world.administrator(), state, no_reason()).await.unwrap();
+    let reason = StateReason::parse("an audit").unwrap();
+    for (state, refusal) in [
+        (ProvisioningState::Off, Error::ProvisioningOff { reason: reason.clone() }),
+        (ProvisioningState::Paused, Error::ProvisioningPaused { reason: reason.clone() }),
+    ] {
+        world.store.set_provisioning_state(&world.administrator(), state, reason.clone()).await.unwrap();
         assert_eq!(world.store.create_user(&world.directory(), user("ada")).await.unwrap_err(), refusal);
     }
     assert!(world.store.create_user(&world.administrator(), user("ada")).await.is_ok());
@@ -162,7 +164,7 @@ async fn r13_in_preview_each_write_is_tried_told_and_taken_back(#[values(Sqlite,
     world.store.set_provisioning_state(&world.administrator(), ProvisioningState::Preview, no_reason()).await.unwrap();
     let (store, directory, before) = (&world.store, world.directory(), world.changes().await);
     let would = |refused: Error| match refused {
-        Error::ProvisioningPreview { would } => would,
+        Error::ProvisioningPreview { would, .. } => would,
         other => panic!("{other:?}"),
     };
     assert_eq!(would(store.create_user(&directory, user("eva")).await.unwrap_err()), "create a user");
