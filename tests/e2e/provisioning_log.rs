@@ -131,6 +131,21 @@ async fn a_revoked_key_and_a_tenant_that_is_off_stand_in_the_log_and_are_forecas
     assert!(String::from_utf8_lossy(&output.stderr).contains("quarantine"), "{output:?}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_ends_soon_is_told_of_once_a_day() {
+    let (rollcall, _) = Rollcall::provisioned(UpSqlite).await.unwrap();
+    let key = rollcall.key(&["--name", "ending", "--expires-in", "10d"]);
+    for _ in 0..2 {
+        assert_eq!(rollcall.scim(&key, Method::GET, "/Users", None).await.status, 200);
+    }
+    eventually("the log holds both", SEEN_WITHIN, async || entries(&rollcall, &[]).len() == 2).await;
+    let all = entries(&rollcall, &[]);
+    let notes: Vec<&Value> = all.iter().flat_map(|entry| entry["notes"].as_array().unwrap()).collect();
+    assert_eq!(notes.len(), 1, "{notes:?}");
+    assert!(notes[0]["text"].as_str().unwrap().contains("the API key ends in 9 days"), "{notes:?}");
+    assert!(notes[0]["fix"].as_str().unwrap().contains("rollcall api-key rotate"), "{notes:?}");
+}
+
 #[rstest]
 #[tokio::test(flavor = "multi_thread")]
 async fn who_was_here_before_or_came_back_is_told_of(#[values(UpSqlite, ServePostgres)] deployment: Deployment) {

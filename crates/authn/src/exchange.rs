@@ -80,8 +80,8 @@ impl Token {
         let key = keys.get(&kid).await?;
         let verified = token::verify(exposed, &key, SystemTime::now()).ok_or(Error::Unauthenticated)?;
         let Verified { grant, expires } = verified;
-        let Grant { tenant, credential, version, scopes, networks } = grant;
-        let principal = Arc::new(Principal { tenant, credential, scopes, token: text.clone() });
+        let Grant { tenant, credential, version, scopes, networks, ends } = grant;
+        let principal = Arc::new(Principal { tenant, credential, scopes, ends, token: text.clone() });
         Ok(Self { principal, version, networks, kid, expires })
     }
 }

@@ -1,6 +1,6 @@
 //! Who is calling, for which tenant, and what they may do.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, time::SystemTime};
 
 use ids::{ApiKeyId, TenantId, TrustId};
 use secrecy::SecretString;
@@ -189,6 +189,8 @@ pub struct Grant {
     pub scopes: Scopes,
     /// Where it may be used from.
     pub networks: Networks,
+    /// When the credential itself ends, if it does. Tokens end sooner.
+    pub ends: Option<SystemTime>,
 }
 
 /// An authenticated caller.
@@ -201,6 +203,8 @@ pub struct Principal {
     pub credential: CredentialId,
     /// What it may do.
     pub scopes: Scopes,
+    /// When the credential itself ends, if it does.
+    pub ends: Option<SystemTime>,
     /// The token, to be sent on with calls on the caller's behalf.
     pub token: SecretString,
 }
@@ -256,7 +260,7 @@ mod tests {
 
     fn principal(tenant: TenantId, text: &str) -> Principal {
         let credential = CredentialId::ApiKey(ApiKeyId::generate());
-        Principal { tenant, credential, scopes: scopes(text), token: SecretString::from("t") }
+        Principal { tenant, credential, scopes: scopes(text), ends: None, token: SecretString::from("t") }
     }
 
     #[test]

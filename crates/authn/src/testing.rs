@@ -118,6 +118,7 @@ impl Fake {
             version: 1,
             scopes: scopes.parse().unwrap(),
             networks: networks.parse().unwrap(),
+            ends: None,
         };
         self.0.keys.lock().unwrap().insert(key.expose().to_owned(), grant);
         key

@@ -45,7 +45,8 @@ fn what_holds_a_secret_prints_none() {
     let (proof, assertion) = (Proof::Secret(secret()), Proof::Assertion(secret()));
     let access_token = AccessToken { text: secret(), expires_in: Duration::from_secs(1) };
     let credential = CredentialId::ApiKey(ApiKeyId::generate());
-    let principal = Principal { tenant: TenantId::generate(), credential, scopes: Scopes::default(), token: secret() };
+    let principal =
+        Principal { tenant: TenantId::generate(), credential, scopes: Scopes::default(), ends: None, token: secret() };
     let presented = Presented::AccessToken(secret());
     let request = Request { client_id: "client", proof: &proof, address: None };
     let holders: [&dyn Debug; 7] = [&basic, &proof, &assertion, &access_token, &principal, &presented, &request];

@@ -45,6 +45,9 @@ pub struct Claims {
     /// The networks that it may be used from, separated by spaces; none where it may from everywhere.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub net: String,
+    /// When the credential ends; none where it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<u64>,
     /// When it was issued.
     pub iat: u64,
     /// When it ends: from this second on it is not honoured.
@@ -70,6 +73,7 @@ impl Claims {
             scope: grant.scopes.to_string(),
             ver: grant.version,
             net: grant.networks.to_string(),
+            end: grant.ends.map(seconds),
             iat: seconds(issued),
             exp: seconds(expires),
             jti: Uuid::new_v4().to_string(),
@@ -127,6 +131,7 @@ pub(crate) fn verify(token: &str, key: &DecodingKey, now: SystemTime) -> Option<
         scopes: scopes(&claims.scope),
         // A list that this release cannot read must not become no list.
         networks: claims.net.parse().ok()?,
+        ends: claims.end.and_then(|end| UNIX_EPOCH.checked_add(Duration::from_secs(end))),
     };
     Some(Verified { grant, expires })
 }
@@ -156,6 +161,7 @@ mod tests {
             version: 3,
             scopes: [Scope::Scim, Scope::IdentityRead].into_iter().collect(),
             networks: "192.0.2.0/24".parse().unwrap(),
+            ends: Some(UNIX_EPOCH + Duration::from_secs(4_000_000_000)),
         };
         Claims::new(&grant, now, now + LIFE_MAX)
     }
@@ -170,10 +176,11 @@ mod tests {
     fn what_is_signed_verifies() {
         let (claims, pair) = (claims(), KeyPair::generate());
         let verified = verified(&claims, &pair, SystemTime::now()).unwrap();
-        let Grant { tenant, credential, version, scopes, networks } = verified.grant;
+        let Grant { tenant, credential, version, scopes, networks, ends } = verified.grant;
         assert_eq!((tenant.to_string(), credential.to_string()), (claims.tid, claims.sub));
         assert_eq!((version, scopes.to_string()), (3, "scim identity.read".to_owned()));
         assert_eq!(networks.to_string(), "192.0.2.0/24");
+        assert_eq!(ends, Some(UNIX_EPOCH + Duration::from_secs(4_000_000_000)));
         assert_eq!(verified.expires, UNIX_EPOCH + Duration::from_secs(claims.exp));
     }
 

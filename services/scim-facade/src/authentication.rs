@@ -27,6 +27,7 @@ pub(crate) async fn admit(State(facade): State<Facade>, request: Request, next: 
     }
     let principal = authenticated?;
     recorder.caller(&principal);
+    facade.ending().mention(&principal, &recorder).await;
     if !principal.scopes.allows(Scope::Scim) {
         return Err(Error::forbidden("this API key lacks the scope `scim`: make a key that has it").into());
     }

@@ -8,6 +8,7 @@ mod apart;
 mod authentication;
 mod base;
 mod dropped;
+mod ending;
 mod error;
 mod http;
 mod identity;
@@ -31,6 +32,7 @@ use crate::{
     apart::Apart,
     base::Base,
     dropped::DroppedLog,
+    ending::EndingCredentials,
     identity::{Channel, Clients},
     schemas::SchemaCache,
     turns::Turns,
@@ -60,6 +62,7 @@ struct Shared {
     clients: Clients,
     log: ProvisioningLog,
     dropped: DroppedLog,
+    ending: EndingCredentials,
     schemas: SchemaCache,
     turns: Turns,
     apart: Apart,
@@ -74,6 +77,7 @@ impl Facade {
             clients: Clients::new(identity),
             log,
             dropped: DroppedLog::new(),
+            ending: EndingCredentials::new(),
             schemas: SchemaCache::new(),
             turns: Turns::new(),
             apart: Apart::new(),
@@ -98,6 +102,10 @@ impl Facade {
 
     fn log(&self) -> &ProvisioningLog {
         &self.0.log
+    }
+
+    fn ending(&self) -> &EndingCredentials {
+        &self.0.ending
     }
 
     fn dropped(&self) -> &DroppedLog {

@@ -68,6 +68,7 @@ impl Trust {
             version: self.version,
             scopes: self.terms.scopes,
             networks: Networks::default(),
+            ends: self.terms.expires_at.map(Timestamp::system_time),
         }
     }
 

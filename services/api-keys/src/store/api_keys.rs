@@ -413,14 +413,15 @@ impl TryFrom<api_key::Model> for Credential {
     type Error = DbErr;
 
     fn try_from(row: api_key::Model) -> Result<Self, DbErr> {
+        let (expires_at, revoked_at) = (row.expires_at_us.map(Timestamp), row.revoked_at_us.map(Timestamp));
         let grant = Grant {
             tenant: row.tenant_id.into(),
             credential: CredentialId::ApiKey(row.id.into()),
             version: row.version,
             scopes: row.scopes.parse().map_err(|_| unreadable())?,
             networks: row.allowed_networks.parse().map_err(|_| unreadable())?,
+            ends: expires_at.map(Timestamp::system_time),
         };
-        let (expires_at, revoked_at) = (row.expires_at_us.map(Timestamp), row.revoked_at_us.map(Timestamp));
         Ok(Self { grant, hash: row.hash, expires_at, revoked_at })
     }
 }

@@ -137,6 +137,11 @@ impl Recorder {
         });
     }
 
+    /// Notes what else an administrator should know.
+    pub(crate) fn noted(&self, text: &str, fix: &str) {
+        self.with(|_, entry| note(entry, text, fix));
+    }
+
     /// Notes what identity remarks on a write, in its answer's metadata.
     pub(crate) fn remarks(&self, metadata: &MetadataMap) {
         self.with(|_, entry| {

@@ -99,7 +99,7 @@ impl CredentialService for Credentials {
         let (tenant, key, scope) = known.ok_or_else(|| Status::unauthenticated("no"))?;
         let (now, scopes) = (SystemTime::now(), [scope].into_iter().collect());
         let credential = CredentialId::ApiKey(key);
-        let grant = Grant { tenant, credential, version: 1, scopes, networks: Networks::default() };
+        let grant = Grant { tenant, credential, version: 1, scopes, networks: Networks::default(), ends: None };
         let claims = Claims::new(&grant, now, now + Duration::from_secs(300));
         let token = claims.sign(KID, &self.signing.0).unwrap().expose_secret().to_owned();
         Ok(Response::new(ExchangeApiKeyResponse { token, expire_time: None }))
