@@ -81,6 +81,7 @@ pub const ROWS: &[Row] = &[
     client("/rollcall.identity.v1.RoleService/ListRoles", READ),
     client("/rollcall.identity.v1.RoleService/SetManualRole", ADMIN),
     client("/rollcall.identity.v1.TenantService/CreateTenant", OPERATOR),
+    client("/rollcall.identity.v1.TenantService/DeleteTenant", OPERATOR),
     directory("/rollcall.identity.v1.TenantService/GetTenant", READ),
     client("/rollcall.identity.v1.TenantService/ListTenants", OPERATOR),
     client("/rollcall.identity.v1.TenantService/SetProvisioningState", ADMIN),

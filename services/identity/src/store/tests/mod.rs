@@ -3,6 +3,7 @@
 mod agreement;
 mod audit;
 mod changes;
+mod departures;
 mod ends;
 mod filters;
 mod groups;
