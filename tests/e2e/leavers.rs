@@ -92,8 +92,9 @@ async fn r08_the_keys_of_a_person_who_leaves_are_refused_and_no_others(
     })
     .await;
     let log = rollcall.json(&["audit", "list"]);
-    let entry = log.as_array().unwrap().iter().find(|entry| entry["actor"] == "service:identity").unwrap().clone();
-    assert_eq!((&entry["subject"], &entry["detail"]), (&json!(id_of(&of_ada)), &json!("its owner has left")), "{log}");
+    let is_end = |entry: &&Value| entry["subject"] == json!(id_of(&of_ada)) && entry["actor"] == "service:identity";
+    let entry = log.as_array().unwrap().iter().find(is_end).unwrap().clone();
+    assert_eq!(entry["detail"], "its owner has left", "{log}");
     rollcall.succeed(&["audit", "verify"]);
     // Who comes back gets no key back, and may have another.
     set_active(&rollcall, &directory, &ada, true).await;
@@ -149,6 +150,14 @@ async fn nothing_of_a_deleted_tenant_works_its_name_is_free_and_another_is_as_it
     })
     .await;
     refused(&rollcall, "globex", &reader, FELT_WITHIN).await;
+    // Its log remains, and says who deleted it and what ended.
+    let log = rollcall.json(&["audit", "list", "--tenant", &id]);
+    let said = |actor: &str, detail: &str| {
+        let is_it = |entry: &&Value| entry["actor"].as_str().unwrap().starts_with(actor) && entry["detail"] == detail;
+        log.as_array().unwrap().iter().filter(is_it).count()
+    };
+    assert_eq!((said("operator:", "deleted"), said("service:identity", "the tenant was deleted")), (1, 3), "{log}");
+    rollcall.succeed(&["audit", "verify", "--tenant", &id]);
     // A tenant of the same name has nothing of it.
     rollcall.succeed(&["tenant", "create", "globex"]);
     let users = rollcall.json(&["user", "list", "--tenant", "globex"]);
@@ -214,7 +223,7 @@ async fn d09_of_two_replicas_each_ends_what_the_other_made() {
     }
     // However many follow, each key is revoked once.
     let log: Value = rollcall.json(&["audit", "list"]);
-    let by_identity = log.as_array().unwrap().iter().filter(|entry| entry["actor"] == "service:identity").count();
+    let by_identity = log.as_array().unwrap().iter().filter(|entry| entry["detail"] == "its owner has left").count();
     assert_eq!(by_identity, keys.len(), "{log}");
     rollcall.succeed(&["audit", "verify"]);
 }

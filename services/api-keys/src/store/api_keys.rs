@@ -144,10 +144,11 @@ impl Store {
 
 fn create<'a>(tx: &'a DatabaseTransaction, (caller, key, hash): &'a Insert) -> Running<'a, ()> {
     Box::pin(async move {
-        let key = ApiKey { creator_user: departures::person_of(tx, caller).await?, ..key.clone() };
+        let (creator_user, creator_departed_at) = departures::maker(tx, caller).await?;
+        let key = ApiKey { creator_user, creator_departed_at, ..key.clone() };
         api_key::Entity::insert(row(&key, hash)).exec_without_returning(tx).await?;
         audit::append(tx, caller, Note::of(key.id, Content::default().after(described(&key.about)))).await?;
-        departures::refuse_if_deleted(tx, caller.tenant).await
+        departures::refuse_departed(tx, caller, key.about.owner).await
     })
 }
 
@@ -228,7 +229,8 @@ fn rotate<'a>(
         let now = Timestamp::now();
         let (about, previous_ends) = successor.rotation.of(&previous, now);
         let key = ApiKey::new(successor.id, caller.tenant, about, caller.actor.clone(), now);
-        let key = ApiKey { creator_user: departures::person_of(tx, caller).await?, ..key };
+        let (creator_user, creator_departed_at) = departures::maker(tx, caller).await?;
+        let key = ApiKey { creator_user, creator_departed_at, ..key };
         api_key::Entity::insert(row(&key, &successor.hash)).exec_without_returning(tx).await?;
         let ending = About { expires_at: Some(previous_ends), ..previous.about.clone() };
         let version = previous.version + i64::from(ending.grants_other_than(&previous.about));
@@ -237,7 +239,7 @@ fn rotate<'a>(
         let content = Content::change(described(&previous.about), described(&rotated.about));
         let content = Content { detail: format!("replaced by {}", key.id), ..content };
         audit::append(tx, caller, Note::of(previous.id, content)).await?;
-        departures::refuse_if_deleted(tx, caller.tenant).await?;
+        departures::refuse_departed(tx, caller, key.about.owner).await?;
         if version != previous.version {
             // Tokens of the old key that would live beyond its new end.
             let subject = RevocationSubject::Credential(CredentialId::ApiKey(previous.id), Some(version));

@@ -9,7 +9,7 @@ use authn::CredentialId;
 use ids::{ApiKeyId, TenantId, TrustId, UserId};
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, Condition, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
     sea_query::{Expr, OnConflict},
 };
 use uuid::Uuid;
@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::{
     Outcome, Running, Store,
     audit::{self, Note},
-    entity::{api_key, deleted_tenant, trust},
+    entity::{api_key, departed, trust},
     revocations, unavailable, unwritten,
 };
 use crate::domain::{Caller, Departure, Ended, Ending, Error, RevocationSubject, Timestamp, Who};
@@ -25,37 +25,71 @@ use crate::domain::{Caller, Departure, Ended, Ending, Error, RevocationSubject, 
 /// How many credentials one transaction revokes: it holds the row that orders revocations.
 pub(crate) const BATCH: u64 = 100;
 
+const TENANT_DELETED: &str = "the tenant was deleted";
+
 type Keys = (Caller, UserId, Ending, Timestamp);
-type Tenant = (Caller, Timestamp);
+type Closing = (Caller, Uuid, Timestamp);
+type Tenant = Caller;
 
 impl Store {
     /// Ends what ends with a departure. What was ended before it failed stays so.
     pub(crate) async fn depart(&self, departure: Departure) -> Result<Ended, Error> {
         let caller = Caller::identity(departure.tenant);
-        let mut ended = Ended::default();
         match departure.who {
-            Who::Person(user, ending) => {
-                let keys = (caller, user, ending, departure.at);
-                while let found @ 1.. = self.write(keys.clone(), revoke_owned).await.map_err(unwritten)? {
-                    ended.revoked += found;
-                }
-                while let found @ 1.. = self.write(keys.clone(), mark_made).await.map_err(unwritten)? {
-                    ended.to_rotate += found;
-                }
-            }
+            Who::Person(user, ending) => self.depart_person((caller, user, ending, departure.at)).await,
             Who::Tenant => {
-                let tenant = (caller, departure.at);
                 // From this commit on nothing is made for it, so that the rest finds everything.
-                self.write(tenant.clone(), close).await.map_err(unwritten)?;
-                while let found @ 1.. = self.write(tenant.clone(), revoke_keys).await.map_err(unwritten)? {
-                    ended.revoked += found;
-                }
-                while let found @ 1.. = self.write(tenant.clone(), revoke_trusts).await.map_err(unwritten)? {
-                    ended.revoked += found;
-                }
+                let closing = (caller.clone(), departure.tenant.uuid(), departure.at);
+                self.write(closing, close).await.map_err(unwritten)?;
+                let revoked = self.until_none(&caller, revoke_keys).await?;
+                let revoked = revoked + self.until_none(&caller, revoke_trusts).await?;
+                Ok(Ended { revoked, to_rotate: 0 })
             }
         }
+    }
+
+    async fn depart_person(&self, keys: Keys) -> Result<Ended, Error> {
+        let (caller, user, _, at) = &keys;
+        let mut ended = Ended::default();
+        // Most people have no part in any key.
+        if self.has_live_key(caller.tenant, api_key::Column::Owner, *user).await? {
+            let closing = (caller.clone(), user.uuid(), *at);
+            // None takes another's place meanwhile: who rotates keys without a pause would always be ahead.
+            self.write(closing.clone(), close).await.map_err(unwritten)?;
+            ended.revoked = self.until_none(&keys, revoke_owned).await?;
+            self.write(closing, open).await.map_err(unwritten)?;
+        }
+        if self.has_live_key(caller.tenant, api_key::Column::CreatorUser, *user).await? {
+            ended.to_rotate = self.until_none(&keys, mark_made).await?;
+        }
         Ok(ended)
+    }
+
+    /// Whether a key that is not revoked names this user here.
+    async fn has_live_key(&self, tenant: TenantId, column: api_key::Column, user: UserId) -> Result<bool, Error> {
+        let key = api_key::Entity::find()
+            .filter(api_key::Column::TenantId.eq(tenant.uuid()))
+            .filter(column.eq(user.uuid()))
+            .filter(api_key::Column::RevokedAtUs.is_null())
+            .limit(1)
+            .one(self.database.read())
+            .await;
+        Ok(key.map_err(|error| unavailable(&error))?.is_some())
+    }
+
+    /// Does something to a batch until none is left, and answers to how many it was done.
+    async fn until_none<I, W>(&self, input: &I, work: W) -> Result<u64, Error>
+    where
+        I: Clone + Send + Sync + 'static,
+        W: for<'a> Fn(&'a DatabaseTransaction, &'a I) -> Running<'a, u64> + Copy + Send + Sync + 'static,
+    {
+        let mut done = 0;
+        loop {
+            match self.write(input.clone(), work).await.map_err(unwritten)? {
+                0 => return Ok(done),
+                some => done += some,
+            }
+        }
     }
 
     /// At most `size` persons who own a key that is not revoked, after one of them in the order of tenants and persons.
@@ -123,35 +157,65 @@ impl Store {
     }
 }
 
-/// Refuses what is made for a tenant that is no more. It comes after the entry in the tenant's log: whoever holds the row that orders the log comes
-/// before the end of the tenant, whose keys are looked for after it, or finds it here.
-pub(super) async fn refuse_if_deleted(tx: &DatabaseTransaction, tenant: TenantId) -> Outcome<()> {
-    match deleted_tenant::Entity::find_by_id(tenant.uuid()).one(tx).await? {
-        Some(_) => Err(database::Error::Refused(Error::NotFound)),
-        None => Ok(()),
-    }
-}
-
-/// The person by whose key `caller` calls, or by whose the caller's key was made in turn.
-pub(super) async fn person_of(tx: &DatabaseTransaction, caller: &Caller) -> Outcome<Option<UserId>> {
-    let Some(key) = caller.key else { return Ok(None) };
-    let row: Option<(Option<Uuid>, Option<Uuid>)> = api_key::Entity::find_by_id((caller.tenant.uuid(), key.uuid()))
+/// Refuses what is made for somebody who has departed, or with a key that was revoked. It comes after the entry in the tenant's log: whoever holds
+/// the row that orders the log comes before the departure's own entry, and what is made is found by what follows that; or finds the departure here.
+pub(super) async fn refuse_departed(tx: &DatabaseTransaction, caller: &Caller, owner: Option<UserId>) -> Outcome<()> {
+    let tenant = caller.tenant.uuid();
+    let subjects = [Some(tenant), owner.map(UserId::uuid)];
+    let departed: Vec<Uuid> = departed::Entity::find()
+        .filter(departed::Column::TenantId.eq(tenant))
+        .filter(departed::Column::SubjectId.is_in(subjects.into_iter().flatten()))
         .select_only()
-        .columns([api_key::Column::Owner, api_key::Column::CreatorUser])
+        .column(departed::Column::SubjectId)
+        .into_tuple()
+        .all(tx)
+        .await?;
+    if !departed.is_empty() {
+        let error = if departed.contains(&tenant) { Error::NotFound } else { Error::Ended };
+        return Err(database::Error::Refused(error));
+    }
+    let Some(key) = caller.key else { return Ok(()) };
+    let shown: Option<Option<i64>> = api_key::Entity::find_by_id((tenant, key.uuid()))
+        .select_only()
+        .column(api_key::Column::RevokedAtUs)
         .into_tuple()
         .one(tx)
         .await?;
-    Ok(row.and_then(|(owner, creator)| owner.or(creator)).map(UserId::from))
+    match shown {
+        Some(Some(_)) => Err(database::Error::Refused(Error::Unauthenticated)),
+        Some(None) | None => Ok(()),
+    }
 }
 
-fn close<'a>(tx: &'a DatabaseTransaction, (caller, at): &'a Tenant) -> Running<'a, ()> {
+/// Who makes a key: the person by whose key `caller` calls, or by whose the caller's key was made in turn; and when that person left.
+pub(super) async fn maker(tx: &DatabaseTransaction, caller: &Caller) -> Outcome<(Option<UserId>, Option<Timestamp>)> {
+    let Some(key) = caller.key else { return Ok((None, None)) };
+    let shown = api_key::Entity::find_by_id((caller.tenant.uuid(), key.uuid())).one(tx).await?;
+    Ok(shown.map_or((None, None), |shown| match shown.owner {
+        Some(owner) => (Some(owner.into()), None),
+        None => (shown.creator_user.map(UserId::from), shown.creator_departed_at_us.map(Timestamp)),
+    }))
+}
+
+fn close<'a>(tx: &'a DatabaseTransaction, (caller, subject, at): &'a Closing) -> Running<'a, ()> {
     Box::pin(async move {
-        let row = deleted_tenant::ActiveModel { tenant_id: Set(caller.tenant.uuid()), deleted_at_us: Set(at.0) };
-        let once = OnConflict::column(deleted_tenant::Column::TenantId).do_nothing().to_owned();
-        let closed = deleted_tenant::Entity::insert(row).on_conflict(once).exec_without_returning(tx).await?;
+        let tenant_id = caller.tenant.uuid();
+        let row = departed::ActiveModel { tenant_id: Set(tenant_id), subject_id: Set(*subject), at_us: Set(at.0) };
+        let once =
+            OnConflict::columns([departed::Column::TenantId, departed::Column::SubjectId]).do_nothing().to_owned();
+        let closed = departed::Entity::insert(row).on_conflict(once).exec_without_returning(tx).await?;
         if closed > 0 {
-            audit::append(tx, caller, Note::of(caller.tenant, Content::detail("the tenant was deleted"))).await?;
+            let detail = if *subject == tenant_id { TENANT_DELETED } else { "a person who owns keys has left" };
+            audit::append(tx, caller, Note::of(subject, Content::detail(detail))).await?;
         }
+        Ok(())
+    })
+}
+
+/// A person may come back.
+fn open<'a>(tx: &'a DatabaseTransaction, (caller, subject, _): &'a Closing) -> Running<'a, ()> {
+    Box::pin(async move {
+        departed::Entity::delete_by_id((caller.tenant.uuid(), *subject)).exec(tx).await?;
         Ok(())
     })
 }
@@ -161,31 +225,30 @@ fn revoke_owned<'a>(tx: &'a DatabaseTransaction, (caller, user, ending, _): &'a 
     Box::pin(revoke_those(tx, caller, owned, "its owner has left"))
 }
 
-fn revoke_keys<'a>(tx: &'a DatabaseTransaction, (caller, _): &'a Tenant) -> Running<'a, u64> {
-    Box::pin(revoke_those(tx, caller, Condition::all(), "the tenant was deleted"))
+fn revoke_keys<'a>(tx: &'a DatabaseTransaction, caller: &'a Tenant) -> Running<'a, u64> {
+    Box::pin(revoke_those(tx, caller, Condition::all(), TENANT_DELETED))
 }
 
-/// Revokes a batch of the tenant's keys of which this holds, and answers how many were found. Only a look that takes no lock and finds none says
-/// that there are none: one that waits passes over the successor of a key that is rotated meanwhile.
+/// Revokes a batch of the tenant's keys of which this holds, and answers how many.
 async fn revoke_those(tx: &DatabaseTransaction, caller: &Caller, which: Condition, why: &'static str) -> Outcome<u64> {
-    let which =
-        which.add(api_key::Column::TenantId.eq(caller.tenant.uuid())).add(api_key::Column::RevokedAtUs.is_null());
-    let found = found_keys(tx, which.clone()).await?;
-    let ids = locked_keys(tx, which.add(api_key::Column::Id.is_in(found.iter().copied()))).await?;
+    let ids = locked_keys(tx, caller, which).await?;
     set_keys(tx, caller, &ids, api_key::Column::RevokedAtUs, Timestamp::now()).await?;
     for id in &ids {
-        let state = |state| Values::new().with("state", state);
-        let content = Content { detail: why.to_owned(), ..Content::change(state("active"), state("revoked")) };
-        audit::append(tx, caller, Note::of(ApiKeyId::from(*id), content)).await?;
+        audit::append(tx, caller, Note::of(ApiKeyId::from(*id), revoked(why))).await?;
     }
     for id in &ids {
         let key = CredentialId::ApiKey((*id).into());
         revocations::append(tx, &RevocationSubject::Credential(key, None)).await?;
     }
-    Ok(found.len() as u64)
+    Ok(ids.len() as u64)
 }
 
-fn revoke_trusts<'a>(tx: &'a DatabaseTransaction, (caller, _): &'a Tenant) -> Running<'a, u64> {
+fn revoked(why: &str) -> Content {
+    let state = |state| Values::new().with("state", state);
+    Content { detail: why.to_owned(), ..Content::change(state("active"), state("revoked")) }
+}
+
+fn revoke_trusts<'a>(tx: &'a DatabaseTransaction, caller: &'a Tenant) -> Running<'a, u64> {
     Box::pin(async move {
         let which = Condition::all()
             .add(trust::Column::TenantId.eq(caller.tenant.uuid()))
@@ -209,10 +272,7 @@ fn revoke_trusts<'a>(tx: &'a DatabaseTransaction, (caller, _): &'a Tenant) -> Ru
             .exec(tx)
             .await?;
         for id in &ids {
-            let state = |state| Values::new().with("state", state);
-            let detail = "the tenant was deleted".to_owned();
-            let content = Content { detail, ..Content::change(state("active"), state("revoked")) };
-            audit::append(tx, caller, Note::of(TrustId::from(*id), content)).await?;
+            audit::append(tx, caller, Note::of(TrustId::from(*id), revoked(TENANT_DELETED))).await?;
         }
         for id in &ids {
             let trust = CredentialId::Trust((*id).into());
@@ -225,19 +285,16 @@ fn revoke_trusts<'a>(tx: &'a DatabaseTransaction, (caller, _): &'a Tenant) -> Ru
 /// Marks the keys that a person made and that live on.
 fn mark_made<'a>(tx: &'a DatabaseTransaction, (caller, user, ending, at): &'a Keys) -> Running<'a, u64> {
     Box::pin(async move {
-        let which = until(*ending)
-            .add(api_key::Column::TenantId.eq(caller.tenant.uuid()))
+        let made = until(*ending)
             .add(api_key::Column::CreatorUser.eq(user.uuid()))
-            .add(api_key::Column::CreatorDepartedAtUs.is_null())
-            .add(api_key::Column::RevokedAtUs.is_null());
-        let found = found_keys(tx, which.clone()).await?;
-        let ids = locked_keys(tx, which.add(api_key::Column::Id.is_in(found.iter().copied()))).await?;
+            .add(api_key::Column::CreatorDepartedAtUs.is_null());
+        let ids = locked_keys(tx, caller, made).await?;
         set_keys(tx, caller, &ids, api_key::Column::CreatorDepartedAtUs, *at).await?;
         for id in &ids {
             let content = Content::detail("the person who made it has left: rotate it");
             audit::append(tx, caller, Note::of(ApiKeyId::from(*id), content)).await?;
         }
-        Ok(found.len() as u64)
+        Ok(ids.len() as u64)
     })
 }
 
@@ -248,14 +305,15 @@ fn until(ending: Ending) -> Condition {
     }
 }
 
-async fn found_keys<C: ConnectionTrait>(db: &C, which: Condition) -> Outcome<Vec<Uuid>> {
-    let select = api_key::Entity::find().filter(which).order_by_asc(api_key::Column::Id).limit(BATCH);
-    Ok(select.select_only().column(api_key::Column::Id).into_tuple().all(db).await?)
-}
-
-/// In the order of their ids, as everybody who locks several.
-async fn locked_keys(tx: &DatabaseTransaction, which: Condition) -> Outcome<Vec<Uuid>> {
-    let select = api_key::Entity::find().filter(which).order_by_asc(api_key::Column::Id).lock_exclusive();
+/// A batch of the tenant's keys that are not revoked and of which this holds, in the order of their ids, as everybody locks several.
+async fn locked_keys(tx: &DatabaseTransaction, caller: &Caller, which: Condition) -> Outcome<Vec<Uuid>> {
+    let select = api_key::Entity::find()
+        .filter(which)
+        .filter(api_key::Column::TenantId.eq(caller.tenant.uuid()))
+        .filter(api_key::Column::RevokedAtUs.is_null())
+        .order_by_asc(api_key::Column::Id)
+        .limit(BATCH)
+        .lock_exclusive();
     Ok(select.select_only().column(api_key::Column::Id).into_tuple().all(tx).await?)
 }
 

@@ -1,4 +1,4 @@
-//! Whose a key is, who made it, and which tenants are no more.
+//! Whose a key is, who made it, and who has departed.
 
 use sea_orm::DbErr;
 use sea_orm_migration::{MigrationName, MigrationTrait, SchemaManager, async_trait::async_trait};
@@ -17,7 +17,13 @@ const STATEMENTS: &[&str] = &[
     "ALTER TABLE api_keys ADD COLUMN creator_departed_at_us BIGINT",
     "CREATE INDEX api_keys_owner ON api_keys (tenant_id, owner) WHERE owner IS NOT NULL",
     "CREATE INDEX api_keys_creator_user ON api_keys (tenant_id, creator_user) WHERE creator_user IS NOT NULL",
-    "CREATE TABLE deleted_tenants (tenant_id UUID NOT NULL PRIMARY KEY, deleted_at_us BIGINT NOT NULL)",
+    // The subject is a user's id while the person's keys are being ended, and the tenant's own for good.
+    "CREATE TABLE departed (
+        tenant_id UUID NOT NULL,
+        subject_id UUID NOT NULL,
+        at_us BIGINT NOT NULL,
+        PRIMARY KEY (tenant_id, subject_id)
+    )",
 ];
 
 #[async_trait]

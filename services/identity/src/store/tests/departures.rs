@@ -195,6 +195,14 @@ async fn nothing_of_a_deleted_tenant_answers_and_another_is_as_it_was(#[values(S
     let last = log.0.last().unwrap();
     assert_eq!((&*last.actor, &*last.content.detail), ("operator:test", "deleted"));
     audit::verify(&world, &log);
+    // Who reads it later stands in it too.
+    let reads = crate::domain::Caller { action: "test/Read", ..world.operator() };
+    store.record_log_read(&reads).await.unwrap();
+    let log = audit::log(&world).await;
+    assert_eq!(log.0.last().unwrap().action, "test/Read");
+    audit::verify(&world, &log);
+    let never = crate::domain::Caller { tenant: TenantId::generate(), ..reads };
+    assert_eq!(store.record_log_read(&never).await.unwrap_err(), gone);
     // Its name is free, for a tenant that has nothing of it.
     let again = store.create_tenant(founder(), TenantName::parse("acme").unwrap()).await.unwrap();
     assert_ne!(again.id, world.tenant);
