@@ -11,6 +11,7 @@ const FILES: &[&str] = &[
     "rollcall/api_keys/v1/trusts.proto",
     "rollcall/identity/v1/audit.proto",
     "rollcall/identity/v1/changes.proto",
+    "rollcall/identity/v1/departures.proto",
     "rollcall/identity/v1/error_reason.proto",
     "rollcall/identity/v1/filter.proto",
     "rollcall/identity/v1/groups.proto",

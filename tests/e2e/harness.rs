@@ -248,6 +248,9 @@ impl Rollcall {
             format!("--operator-key-file={}", path("operator.key")),
             format!("--encryption-key-file={}", path("signing.key")),
         ];
+        if !extra.iter().any(|argument| argument.starts_with("--identity-internal-url")) {
+            arguments.push(format!("--identity-internal-url={}", self.identity_internal_url()));
+        }
         arguments.extend(extra.iter().map(|argument| (*argument).to_owned()));
         self.serve_one(name, "api-keys", &arguments)
     }

@@ -16,6 +16,7 @@ mod filters;
 mod harness;
 mod hostile;
 mod isolation;
+mod leavers;
 mod oauth;
 mod openid_provider;
 mod paging;

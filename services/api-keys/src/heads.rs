@@ -60,6 +60,11 @@ impl Heads {
         self.task.abort();
     }
 
+    /// By which others say what [`Heads::moved`] says.
+    pub(crate) fn mover(&self) -> Arc<Notify> {
+        Arc::clone(&self.moved)
+    }
+
     /// Reads again at once, for this process has just moved the head.
     pub(crate) fn moved(&self) {
         self.moved.notify_one();

@@ -7,6 +7,7 @@
 mod access_token;
 mod admission;
 mod config;
+mod departures;
 mod domain;
 mod exchange;
 mod federation;
@@ -22,17 +23,22 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
-use std::{error::Error as StdError, sync::Arc};
+use std::{
+    error::Error as StdError,
+    sync::{Arc, OnceLock},
+};
 
 use authn::{Authenticator, KeyText, Networks, Scope, grpc::Callers, key::Kind};
 use database::Location;
 use ids::TenantId;
+use proto::Channel;
 use tonic::service::{Routes, RoutesBuilder};
 
 pub use config::{
     AccessTokenLife, Config, EncryptionKey, HashWork, InvalidAccessTokenLife, InvalidEncryptionKey, InvalidHashWork,
     Migrate,
 };
+use departures::Departures;
 use domain::{About, ApiKey, Caller, Timestamp};
 use exchange::Exchange;
 use federation::Federation;
@@ -58,6 +64,8 @@ struct Inner {
     signing_keys: Arc<SigningKeys>,
     exchange: Exchange,
     heads: Heads,
+    /// Whom identity tells to have left, where it is followed.
+    departures: OnceLock<Departures>,
     _maintenance: Maintenance,
     _retention: Retention,
 }
@@ -119,6 +127,7 @@ impl ApiKeys {
             signing_keys,
             exchange,
             heads,
+            departures: OnceLock::new(),
             _maintenance: maintenance,
             _retention: retention,
         })))
@@ -158,15 +167,32 @@ impl ApiKeys {
             scopes: [Scope::Operator].into_iter().collect(),
             networks: Networks::default(),
             expires_at: None,
+            owner: None,
         };
         let stored = ApiKey::new(key.id(), TenantId::OPERATOR, about, caller.actor.clone(), Timestamp::now());
         self.0.store.install(&caller, stored, hash).await.map_err(unavailable)
     }
 
+    /// Follows, by the internal services of `identity`, who loses access: keys that such a person owns are revoked, and all keys and trusts of a tenant
+    /// that was deleted. Without it no key can have an owner. It goes on until [`ApiKeys::end_watches`]; a second call changes nothing.
+    ///
+    /// Where identity runs in the same process its routes hold this service, so that the two live until the process ends.
+    pub fn follow(&self, identity: Channel) {
+        self.0.departures.get_or_init(|| Departures::start(self.0.store.clone(), identity, self.0.heads.mover()));
+    }
+
     /// Ends the streams of revocations, which end by nothing else: for a process that wants to end without waiting for its verifiers. They go
-    /// on with another replica, from where they were.
+    /// on with another replica, from where they were. What follows identity ends too.
     pub fn end_watches(&self) {
         self.0.heads.end();
+        self.end_following();
+    }
+
+    /// Ends what [`ApiKeys::follow`] began.
+    pub fn end_following(&self) {
+        if let Some(departures) = self.0.departures.get() {
+            departures.end();
+        }
     }
 
     /// How often argon2 has run in this process. Each run is some 25 ms of a processor and 19 MiB.

@@ -127,6 +127,7 @@ mod tests {
                 scopes: "scim".parse().unwrap(),
                 networks: Networks::default(),
                 expires_at: Some(now.after(Duration::from_secs(days * DAY))),
+                owner: None,
             };
             let key = ApiKey::new(ApiKeyId::generate(), tenant, about, "operator:x".into(), now);
             let caller = Caller { tenant, ..Caller::itself("test") };

@@ -1,4 +1,5 @@
-//! What takes away audit entries, changes, entries of the provisioning log, deleted users and deleted groups that have been kept long enough.
+//! What takes away audit entries, changes, entries of the provisioning log, deleted users and deleted groups that have been kept long enough, and
+//! what is left of deleted tenants.
 
 use std::time::Duration;
 
@@ -33,7 +34,14 @@ impl Retention {
 async fn purge(store: Store, log: Duration) {
     let mut hours = time::interval(INTERVAL);
     loop {
-        hours.tick().await;
+        tokio::select! {
+            _ = hours.tick() => {}
+            // Nobody waits an hour for the end of what he has deleted.
+            () = store.tenant_deleted() => {
+                purge_tenants(&store).await;
+                continue;
+            }
+        }
         // What failed was logged by the store, and is tried again.
         if let Ok(entries @ 1..) = store.purge_audit(Timestamp::now().before(audit::RETENTION)).await {
             tracing::info!(entries, "audit entries older than 400 days were taken away");
@@ -44,6 +52,10 @@ async fn purge(store: Store, log: Duration) {
         if let Ok(resources @ 1..) = store.purge_deleted(Timestamp::now().before(DELETED_RETENTION)).await {
             tracing::info!(resources, "users and groups deleted more than 30 days ago were taken away");
         }
+        purge_tenants(&store).await;
+        if let Ok(tenants @ 1..) = store.forget_tenants(Timestamp::now().before(audit::RETENTION)).await {
+            tracing::info!(tenants, "tenants deleted more than 400 days ago were forgotten");
+        }
         if let Ok(rows @ 1..) = store.purge_log(Timestamp::now().before(log)).await {
             tracing::info!(
                 rows,
@@ -51,5 +63,12 @@ async fn purge(store: Store, log: Duration) {
                 "what is too old was taken from the provisioning log"
             );
         }
+    }
+}
+
+/// What failed was logged by the store, and is tried again.
+async fn purge_tenants(store: &Store) {
+    if let Ok(rows @ 1..) = store.purge_tenants(Timestamp::now()).await {
+        tracing::info!(rows, "what was left of deleted tenants was taken away");
     }
 }

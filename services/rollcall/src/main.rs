@@ -4,6 +4,7 @@
 mod address;
 mod cli;
 mod commands;
+mod confirm;
 mod duration;
 mod failure;
 mod outbound_access;

@@ -14,7 +14,7 @@ use http::Uri;
 use proto::{
     Channel, Service as ServiceName, api_keys::v1::api_key_service_server, api_keys::v1::credential_service_server,
     api_keys::v1::signing_key_service_server, api_keys::v1::trust_service_server, identity::v1::audit_service_server,
-    identity::v1::change_service_server, identity::v1::group_service_server,
+    identity::v1::change_service_server, identity::v1::departure_service_server, identity::v1::group_service_server,
     identity::v1::personal_data_service_server, identity::v1::provisioning_log_service_server,
     identity::v1::role_service_server, identity::v1::tenant_service_server,
     identity::v1::user_attribute_service_server, identity::v1::user_service_server,
@@ -45,8 +45,9 @@ pub(crate) const IDENTITY: &[&str] = &[
     user_service_server::SERVICE_NAME,
 ];
 
-/// What identity serves to the façade.
+/// What identity serves to Rollcall's own services.
 const DIRECTORIES: &[&str] = &[
+    departure_service_server::SERVICE_NAME,
     group_service_server::SERVICE_NAME,
     provisioning_log_service_server::SERVICE_NAME,
     tenant_service_server::SERVICE_NAME,

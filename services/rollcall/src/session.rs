@@ -80,6 +80,14 @@ impl Session {
         self.tenant_named(&self.tenant).await
     }
 
+    /// The id of the tenant whose audit log the command is about. A deleted tenant has one still, and no name.
+    pub(crate) async fn tenant_of_log(&self) -> Result<String, Failure> {
+        match (self.tenant().await, self.tenant.parse::<TenantId>()) {
+            (Err(Failure::NotFound(_)), Ok(deleted)) => Ok(deleted.to_string()),
+            (tenant, _) => Ok(tenant?.id),
+        }
+    }
+
     /// A tenant by its name, or by its id.
     pub(crate) async fn tenant_named(&self, name_or_id: &str) -> Result<Tenant, Failure> {
         let by = match name_or_id.parse::<TenantId>() {

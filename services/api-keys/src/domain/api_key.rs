@@ -3,7 +3,7 @@
 use std::{collections::HashSet, time::Duration};
 
 use authn::{CredentialId, Grant, Networks, Scope, Scopes};
-use ids::{ApiKeyId, TenantId};
+use ids::{ApiKeyId, TenantId, UserId};
 
 use super::{Error, Timestamp};
 
@@ -29,6 +29,10 @@ pub(crate) struct ApiKey {
     /// How often what it grants was changed, from 1 on.
     pub(crate) version: i64,
     pub(crate) creator: String,
+    /// The person who made it, where it was made by a person's key, or by one made so.
+    pub(crate) creator_user: Option<UserId>,
+    /// When that person lost access.
+    pub(crate) creator_departed_at: Option<Timestamp>,
     pub(crate) created_at: Timestamp,
     pub(crate) revoked_at: Option<Timestamp>,
     pub(crate) replaced_by: Option<ApiKeyId>,
@@ -43,6 +47,8 @@ pub(crate) struct About {
     pub(crate) scopes: Scopes,
     pub(crate) networks: Networks,
     pub(crate) expires_at: Option<Timestamp>,
+    /// The person whose key it is: it ends when the person loses access. It is decided once.
+    pub(crate) owner: Option<UserId>,
 }
 
 /// When a credential was used last, and from where, where that is known.
@@ -69,6 +75,8 @@ impl ApiKey {
             about,
             version: 1,
             creator,
+            creator_user: None,
+            creator_departed_at: None,
             created_at: now,
             revoked_at: None,
             replaced_by: None,
@@ -123,7 +131,9 @@ impl About {
             scopes: scopes(&asked.scopes)?,
             networks: networks(&asked.allowed_networks)?,
             expires_at: asked.expires_at.map(|end| ending(end, now)).transpose()?,
+            owner: owner(&asked.owner)?,
         };
+        about.check_owned()?;
         given(about.scopes, issuer)?;
         Ok(about)
     }
@@ -146,7 +156,17 @@ impl About {
         if fields.contains(&Field::ExpireTime) {
             about.expires_at = asked.expires_at.map(|end| ending(end, now)).transpose()?;
         }
+        about.check_owned()?;
         Ok(about)
+    }
+
+    /// A provisioning key outlives people (`rules.md` R8).
+    fn check_owned(&self) -> Result<(), Error> {
+        if self.owner.is_some() && self.scopes.contains(Scope::Scim) {
+            let description = "a key with the scope scim has no owner: a directory must not stop when a person leaves";
+            return Err(Error::invalid("api_key.owner_user_id", description));
+        }
+        Ok(())
     }
 
     /// Whether a token that was issued by `earlier` says something else, or lives longer, than one by this.
@@ -163,6 +183,8 @@ pub(crate) struct Asked {
     pub(crate) scopes: Vec<String>,
     pub(crate) allowed_networks: Vec<String>,
     pub(crate) expires_at: Option<Timestamp>,
+    /// A user's id; empty for none.
+    pub(crate) owner: String,
 }
 
 /// A field of a key that can be changed.
@@ -244,6 +266,13 @@ fn description(text: String) -> Result<String, Error> {
 
 fn networks(texts: &[String]) -> Result<Networks, Error> {
     Networks::parse(texts).map_err(|error| Error::invalid("api_key.allowed_networks", error.to_string()))
+}
+
+fn owner(text: &str) -> Result<Option<UserId>, Error> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(|_| Error::invalid("api_key.owner_user_id", "write the id of a user of the tenant"))
 }
 
 fn ending(end: Timestamp, now: Timestamp) -> Result<Timestamp, Error> {
@@ -390,6 +419,28 @@ mod tests {
         for path in ["", "id", "name.x", "revoke_time", "*"] {
             assert!(Field::from_path(path).is_err(), "{path}");
         }
+    }
+
+    #[test]
+    fn r08_a_key_with_the_scope_scim_has_no_owner() {
+        let owner = UserId::generate().to_string();
+        let about = |scopes: &[&str], owner: &str| {
+            let scopes = scopes.iter().map(ToString::to_string).collect();
+            let asked = Asked { name: "n".into(), scopes, owner: owner.to_owned(), ..Asked::default() };
+            About::new(asked, "operator".parse().unwrap(), NOW)
+        };
+        let owned = about(&["identity.read"], &owner).unwrap();
+        assert_eq!(owned.owner.unwrap().to_string(), owner);
+        for scopes in [&[][..], &["scim"], &["scim", "admin"]] {
+            assert_eq!(field(about(scopes, &owner)), "api_key.owner_user_id", "{scopes:?}");
+        }
+        assert_eq!(field(about(&["admin"], "ada@example.com")), "api_key.owner_user_id");
+        let asked = Asked { scopes: vec!["scim".into()], ..Asked::default() };
+        assert_eq!(field(owned.changed(asked, &HashSet::from([Field::Scopes]), NOW)), "api_key.owner_user_id");
+        // What takes its place is the same person's.
+        let key = ApiKey::new(ApiKeyId::generate(), TenantId::generate(), owned.clone(), "key:x".into(), NOW);
+        let (about, _) = Rotation::new(None, None, NOW).unwrap().of(&key, NOW);
+        assert_eq!(about.owner, owned.owner);
     }
 
     #[test]

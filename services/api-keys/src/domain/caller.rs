@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use audit::{Content, Link};
-use authn::{Grant, Principal, Scope, Scopes, TenantError};
+use authn::{CredentialId, Grant, Principal, Scope, Scopes, TenantError};
 use ids::{ApiKeyId, TenantId};
 
 use super::{Error, Timestamp};
@@ -15,6 +15,8 @@ pub(crate) struct Caller {
     pub(crate) tenant: TenantId,
     /// Who: `operator` or `key`, a colon and the key's id.
     pub(crate) actor: String,
+    /// The key that was shown, where it is one of the tenant's.
+    pub(crate) key: Option<ApiKeyId>,
     /// From where, when that is known.
     pub(crate) address: Option<IpAddr>,
     /// Whether each use is logged, reads included (`rules.md` R5).
@@ -37,7 +39,11 @@ impl Caller {
             TenantError::NotFound => Error::NotFound,
         })?;
         let (actor, is_operator, scopes) = (principal.actor(), principal.is_operator(), principal.scopes);
-        Ok(Self { tenant, actor, address, is_operator, scopes, action })
+        let key = match principal.credential {
+            CredentialId::ApiKey(id) if !is_operator => Some(id),
+            CredentialId::ApiKey(_) | CredentialId::Trust(_) => None,
+        };
+        Ok(Self { tenant, actor, key, address, is_operator, scopes, action })
     }
 
     /// An OAuth client that signs in, at `address`.
@@ -45,6 +51,7 @@ impl Caller {
         Self {
             tenant: grant.tenant,
             actor: grant.credential.to_string(),
+            key: None,
             address,
             is_operator: false,
             scopes: grant.scopes,
@@ -57,10 +64,21 @@ impl Caller {
         Self {
             tenant: TenantId::OPERATOR,
             actor: "api-keys".to_owned(),
+            key: None,
             address: None,
             is_operator: false,
             scopes: Scopes::default(),
             action,
+        }
+    }
+
+    /// Identity, which tells that somebody of `tenant`, or all of it, has left.
+    pub(crate) fn identity(tenant: TenantId) -> Self {
+        Self {
+            tenant,
+            actor: "service:identity".to_owned(),
+            action: "rollcall.identity.v1.DepartureService/WatchDepartures",
+            ..Self::itself("")
         }
     }
 
@@ -69,6 +87,7 @@ impl Caller {
         Self {
             tenant: TenantId::OPERATOR,
             actor: format!("operator:{key}"),
+            key: None,
             address: None,
             is_operator: true,
             scopes: [Scope::Operator].into_iter().collect(),

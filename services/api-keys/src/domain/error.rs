@@ -29,6 +29,10 @@ pub(crate) enum Error {
     Throttled { retry_after: Duration },
     #[error("too many keys are being checked")]
     Busy,
+    #[error("this api-keys follows no identity, so that it would not learn when the owner leaves")]
+    NotFollowing,
+    #[error("identity does not answer whether the owner has access")]
+    IdentityUnavailable,
     #[error("the issuer of the assertion does not answer")]
     IssuerUnavailable,
     #[error("the database does not answer")]

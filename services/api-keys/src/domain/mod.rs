@@ -2,6 +2,7 @@
 
 mod api_key;
 mod caller;
+mod departure;
 mod error;
 mod page;
 mod time;
@@ -11,6 +12,7 @@ pub(crate) use api_key::{
     About, ApiKey, Asked, Credential, Field, LastUse, Revocation, RevocationSubject, Rotation, State, WARNING, given,
 };
 pub(crate) use caller::{AuditChain, AuditEntry, Caller};
+pub(crate) use departure::{Departure, Ended, Ending, Who};
 pub(crate) use error::Error;
 pub(crate) use page::{AuditCursor, page_size};
 pub(crate) use time::Timestamp;

@@ -9,6 +9,8 @@ use ::time::{OffsetDateTime, format_description::well_known::Rfc3339};
 pub(crate) struct Timestamp(pub(crate) i64);
 
 impl Timestamp {
+    pub(crate) const EPOCH: Self = Self(0);
+
     pub(crate) fn now() -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self(micros(since))

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use authn::{KeyText, key::Kind};
-use ids::{ApiKeyId, TenantId};
+use ids::{ApiKeyId, TenantId, UserId};
 use proto::api_keys::v1::{
     ApiKey as ProtoApiKey, CreateApiKeyRequest, CreateApiKeyResponse, GetApiKeyRequest, ListApiKeysRequest,
     ListApiKeysResponse, ListKeyAuditEntriesRequest, ListKeyAuditEntriesResponse, RevokeApiKeyRequest,
@@ -36,9 +36,16 @@ impl ApiKeyService for ApiKeyRpc {
         }
         let asked = convert::asked(request.into_inner().api_key.unwrap_or_default())?;
         let about = About::new(asked, caller.scopes, now)?;
+        let owner = about.owner;
+        self.check_owner(caller.tenant, owner).await?;
         let (text, hash) = self.mint(Kind::Tenant).await?;
         let key = ApiKey::new(text.id(), caller.tenant, about, caller.actor.clone(), now);
         self.0.0.store.create(&caller, key.clone(), hash).await?;
+        // Whoever leaves from here on has this key revoked. Who left before that is found now.
+        if let Err(error) = self.check_owner(caller.tenant, owner).await {
+            self.0.0.store.revoke(&caller, key.id).await?;
+            return Err(error.into());
+        }
         let api_key = Some(convert::api_key(key, now));
         Ok(Response::new(CreateApiKeyResponse { api_key, key: text.expose().to_owned() }))
     }
@@ -140,6 +147,15 @@ impl ApiKeyService for ApiKeyRpc {
 }
 
 impl ApiKeyRpc {
+    /// Refuses an owner who has no access, and any where nobody would tell that he loses it.
+    async fn check_owner(&self, tenant: TenantId, owner: Option<UserId>) -> Result<(), Error> {
+        match (owner, self.0.0.departures.get()) {
+            (None, _) => Ok(()),
+            (Some(_), None) => Err(Error::NotFollowing),
+            (Some(owner), Some(departures)) => departures.check_owner(tenant, owner).await,
+        }
+    }
+
     /// The text of a new key, and its hash.
     async fn mint(&self, kind: Kind) -> Result<(KeyText, String), Error> {
         let text = KeyText::mint(kind, ApiKeyId::generate()).map_err(|error| {

@@ -27,7 +27,7 @@ pub(super) fn api_key(key: ApiKey, now: Timestamp) -> proto::ApiKey {
         State::Revoked => proto::ApiKeyState::Revoked,
     };
     let expires_soon = key.expires_soon(now);
-    let About { name, description, scopes, networks, expires_at } = key.about;
+    let About { name, description, scopes, networks, expires_at, owner } = key.about;
     proto::ApiKey {
         id: key.id.to_string(),
         tenant_id: key.tenant.to_string(),
@@ -44,6 +44,8 @@ pub(super) fn api_key(key: ApiKey, now: Timestamp) -> proto::ApiKey {
         last_use_address: key.last_use.map(|used| used.address).unwrap_or_default(),
         replaced_by: key.replaced_by.map(|id| id.to_string()).unwrap_or_default(),
         expires_soon,
+        owner_user_id: owner.map(|owner| owner.to_string()).unwrap_or_default(),
+        creator_departure_time: key.creator_departed_at.map(timestamp),
     }
 }
 
@@ -123,6 +125,7 @@ pub(super) fn asked(key: proto::ApiKey) -> Result<Asked, Error> {
         scopes: key.scopes,
         allowed_networks: key.allowed_networks,
         expires_at: key.expire_time.map(|time| from_timestamp(time, "api_key.expire_time")).transpose()?,
+        owner: key.owner_user_id,
     })
 }
 

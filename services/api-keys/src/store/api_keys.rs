@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use ::audit::{Content, Values};
 use authn::{CredentialId, Grant, Scopes};
-use ids::{ApiKeyId, TenantId};
+use ids::{ApiKeyId, TenantId, UserId};
 use sea_orm::{
     ActiveValue::{NotSet, Set},
     ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QueryOrder,
@@ -15,6 +15,7 @@ use sea_orm::{
 use super::{
     Outcome, Running, Store,
     audit::{self, Note},
+    departures,
     entity::api_key,
     revocations, unavailable, unwritten,
 };
@@ -143,9 +144,11 @@ impl Store {
 
 fn create<'a>(tx: &'a DatabaseTransaction, (caller, key, hash): &'a Insert) -> Running<'a, ()> {
     Box::pin(async move {
-        api_key::Entity::insert(row(key, hash)).exec_without_returning(tx).await?;
+        let (creator_user, creator_departed_at) = departures::maker(tx, caller).await?;
+        let key = ApiKey { creator_user, creator_departed_at, ..key.clone() };
+        api_key::Entity::insert(row(&key, hash)).exec_without_returning(tx).await?;
         audit::append(tx, caller, Note::of(key.id, Content::default().after(described(&key.about)))).await?;
-        Ok(())
+        departures::refuse_departed(tx, caller, key.about.owner).await
     })
 }
 
@@ -226,6 +229,8 @@ fn rotate<'a>(
         let now = Timestamp::now();
         let (about, previous_ends) = successor.rotation.of(&previous, now);
         let key = ApiKey::new(successor.id, caller.tenant, about, caller.actor.clone(), now);
+        let (creator_user, creator_departed_at) = departures::maker(tx, caller).await?;
+        let key = ApiKey { creator_user, creator_departed_at, ..key };
         api_key::Entity::insert(row(&key, &successor.hash)).exec_without_returning(tx).await?;
         let ending = About { expires_at: Some(previous_ends), ..previous.about.clone() };
         let version = previous.version + i64::from(ending.grants_other_than(&previous.about));
@@ -234,6 +239,7 @@ fn rotate<'a>(
         let content = Content::change(described(&previous.about), described(&rotated.about));
         let content = Content { detail: format!("replaced by {}", key.id), ..content };
         audit::append(tx, caller, Note::of(previous.id, content)).await?;
+        departures::refuse_departed(tx, caller, key.about.owner).await?;
         if version != previous.version {
             // Tokens of the old key that would live beyond its new end.
             let subject = RevocationSubject::Credential(CredentialId::ApiKey(previous.id), Some(version));
@@ -296,7 +302,7 @@ fn refuse_unless_given(scopes: Scopes, caller: &Caller) -> Outcome<()> {
 
 /// What the log says of a key.
 fn described(about: &About) -> Values {
-    let About { name, description, scopes, networks, expires_at } = about;
+    let About { name, description, scopes, networks, expires_at, owner } = about;
     let text = |text: String| Some(text).filter(|text| !text.is_empty());
     Values::new()
         .with("name", &**name)
@@ -304,6 +310,7 @@ fn described(about: &About) -> Values {
         .with("scopes", scopes.to_string())
         .with_some("networks", text(networks.to_string()))
         .with_some("expires", expires_at.map(Timestamp::to_rfc3339))
+        .with_some("owner", owner.map(|owner| owner.to_string()))
 }
 
 fn state(state: &str) -> Values {
@@ -362,7 +369,7 @@ fn row(key: &ApiKey, hash: &str) -> api_key::ActiveModel {
 
 /// All of a key but its hash.
 fn values(key: &ApiKey) -> api_key::ActiveModel {
-    let ApiKey { id, tenant, about, version, creator, created_at, revoked_at, replaced_by, last_use } = key;
+    let ApiKey { id, tenant, about, version, creator, created_at, revoked_at, replaced_by, last_use, .. } = key;
     let last_use = last_use.as_ref();
     api_key::ActiveModel {
         tenant_id: Set(tenant.uuid()),
@@ -380,6 +387,9 @@ fn values(key: &ApiKey) -> api_key::ActiveModel {
         replaced_by: Set(replaced_by.map(ApiKeyId::uuid)),
         last_used_at_us: Set(last_use.map(|used| used.at.0)),
         last_used_from: Set(last_use.map(|used| used.address.clone()).unwrap_or_default()),
+        owner: Set(about.owner.map(UserId::uuid)),
+        creator_user: Set(key.creator_user.map(UserId::uuid)),
+        creator_departed_at_us: Set(key.creator_departed_at.map(|at| at.0)),
     }
 }
 
@@ -393,6 +403,7 @@ impl TryFrom<api_key::Model> for ApiKey {
             scopes: row.scopes.parse().map_err(|_| unreadable())?,
             networks: row.allowed_networks.parse().map_err(|_| unreadable())?,
             expires_at: row.expires_at_us.map(Timestamp),
+            owner: row.owner.map(UserId::from),
         };
         let address = row.last_used_from;
         Ok(Self {
@@ -401,6 +412,8 @@ impl TryFrom<api_key::Model> for ApiKey {
             about,
             version: row.version,
             creator: row.creator,
+            creator_user: row.creator_user.map(UserId::from),
+            creator_departed_at: row.creator_departed_at_us.map(Timestamp),
             created_at: Timestamp(row.created_at_us),
             revoked_at: row.revoked_at_us.map(Timestamp),
             replaced_by: row.replaced_by.map(ApiKeyId::from),

@@ -4,6 +4,7 @@
 
 mod api_keys;
 mod audit;
+pub(crate) mod departures;
 mod entity;
 mod migrations;
 mod revocations;

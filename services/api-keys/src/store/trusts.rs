@@ -11,6 +11,7 @@ use sea_orm::{
 use super::{
     Outcome, Running, Store,
     audit::{self, Note},
+    departures,
     entity::trust,
     revocations, unavailable, unwritten,
 };
@@ -108,6 +109,7 @@ fn create<'a>(tx: &'a DatabaseTransaction, (caller, trust): &'a Insert) -> Runni
         }
         trust::Entity::insert(row(trust)).exec_without_returning(tx).await?;
         audit::append(tx, caller, Note::of(trust.id, Content::default().after(described(trust)))).await?;
+        departures::refuse_departed(tx, caller, None).await?;
         Ok(Ok(()))
     })
 }

@@ -26,6 +26,7 @@ async fn ending(replica: &Replica, expires_at: Timestamp) -> KeyText {
         scopes: "scim".parse().unwrap(),
         networks: Networks::default(),
         expires_at: Some(expires_at),
+        owner: None,
     };
     let stored = ApiKey::new(key.id(), TenantId::generate(), about, "test".into(), Timestamp::now());
     let hash = replica.api_keys.0.hashing.hash(key.clone()).await.unwrap();

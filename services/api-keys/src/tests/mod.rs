@@ -2,6 +2,7 @@
 
 mod access;
 mod audit;
+mod departures;
 mod exchange;
 mod keys;
 mod life;

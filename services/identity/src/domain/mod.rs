@@ -3,6 +3,7 @@
 mod caller;
 mod catalogue;
 mod change;
+mod departure;
 mod error;
 mod filter;
 mod group;
@@ -23,6 +24,7 @@ pub(crate) use caller::{Caller, Founder};
 pub(crate) use case_key::CaseKey;
 pub(crate) use catalogue::{Case, Catalogue, Column, Field, FieldType, Place, USER_ATTRIBUTES};
 pub(crate) use change::{Change, ChangeConsumer, ConsumerName, FeedHead, OutOfRange, Position};
+pub(crate) use departure::{Access, DEPARTURES_MAX, Departure, Holder, SUBJECTS_CHECKED_MAX};
 pub(crate) use error::{Error, InvalidField};
 pub(crate) use filter::{
     Comparison, FILTER_DEPTH_MAX, FILTER_TERMS_MAX, Filter, Order, OrderBy, Relation, TextOperator, text_key,

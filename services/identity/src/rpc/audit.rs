@@ -28,7 +28,7 @@ impl AuditService for Rpc {
         };
         let read = Read::list(page_token);
         let tenant =
-            self.reader(&request, tenant_id, "/rollcall.identity.v1.AuditService/ListAuditEntries", read).await?;
+            self.log_reader(&request, tenant_id, "/rollcall.identity.v1.AuditService/ListAuditEntries", read).await?;
         let (entries, chain) = self.store.list_audit_entries(tenant, after, size).await?;
         let full = entries.len() as u64 == size;
         let next_page_token =

@@ -40,6 +40,25 @@ impl Rpc {
         Ok(caller.tenant)
     }
 
+    /// The caller of a read of the audit log. The operator reads that of a deleted tenant too.
+    pub(super) async fn log_reader<T>(
+        &self,
+        request: &Request<T>,
+        named: &str,
+        action: &'static str,
+        read: Read<'_>,
+    ) -> Result<TenantId, Status> {
+        let caller = self.caller(request, named, action)?;
+        match read {
+            Read::Begun { .. } if caller.operator => {
+                self.store.record_log_read(&caller).await?;
+                Ok(caller.tenant)
+            }
+            Read::Continued if caller.operator => Ok(caller.tenant),
+            Read::Begun { .. } | Read::Continued => self.reader(request, named, action, read).await,
+        }
+    }
+
     fn caller<T>(&self, request: &Request<T>, named: &str, action: &'static str) -> Result<Caller, Status> {
         let principal = grpc::principal(request)?;
         let tenant = principal.tenant(named).map_err(|error| match error {

@@ -3,6 +3,7 @@
 mod audit;
 mod call;
 mod changes;
+mod departures;
 mod filters;
 mod groups;
 mod paging;
@@ -21,7 +22,8 @@ use authn::{
 };
 use proto::identity::v1::{
     audit_service_server::AuditServiceServer, change_service_server::ChangeServiceServer,
-    group_service_server::GroupServiceServer, personal_data_service_server::PersonalDataServiceServer,
+    departure_service_server::DepartureServiceServer, group_service_server::GroupServiceServer,
+    personal_data_service_server::PersonalDataServiceServer,
     provisioning_log_service_server::ProvisioningLogServiceServer, role_service_server::RoleServiceServer,
     tenant_service_server::TenantServiceServer, user_attribute_service_server::UserAttributeServiceServer,
     user_service_server::UserServiceServer,
@@ -48,7 +50,7 @@ pub(crate) struct Rpc {
 pub(crate) enum Listener {
     /// Where everybody calls. A directory's key opens nothing here.
     Public,
-    /// Where the SCIM façade alone calls, on behalf of directories.
+    /// Where Rollcall's services alone call: the SCIM façade on behalf of directories, and api-keys to learn who leaves.
     Internal(Callers),
 }
 
@@ -78,8 +80,13 @@ impl Rpc {
             UserAttributeServiceServer,
             UserServiceServer
         );
-        if self.listener == Listener::Public {
-            add!(AuditServiceServer, ChangeServiceServer, PersonalDataServiceServer, RoleServiceServer);
+        match self.listener {
+            Listener::Public => {
+                add!(AuditServiceServer, ChangeServiceServer, PersonalDataServiceServer, RoleServiceServer);
+            }
+            Listener::Internal(_) => {
+                add!(DepartureServiceServer);
+            }
         }
     }
 }

@@ -1,8 +1,10 @@
 //! `TenantService`.
 
 use authn::grpc;
+use ids::TenantId;
+use pbjson_types::Empty;
 use proto::identity::v1::{
-    self as wire, CreateTenantRequest, GetTenantRequest, ListTenantsRequest, ListTenantsResponse,
+    self as wire, CreateTenantRequest, DeleteTenantRequest, GetTenantRequest, ListTenantsRequest, ListTenantsResponse,
     SetProvisioningStateRequest, get_tenant_request::By, tenant_service_server::TenantService,
 };
 use tonic::{Request, Response, Status, async_trait};
@@ -95,6 +97,18 @@ impl TenantService for Rpc {
         let reason = StateReason::parse(&request.get_ref().reason).map_err(Error::from)?;
         let tenant = self.store.set_provisioning_state(&caller, state, reason).await?;
         Ok(Response::new(tenant.into()))
+    }
+
+    async fn delete_tenant(&self, request: Request<DeleteTenantRequest>) -> Result<Response<Empty>, Status> {
+        let action = "/rollcall.identity.v1.TenantService/DeleteTenant";
+        let caller = self.writer(&request, &request.get_ref().tenant_id, action)?;
+        if caller.tenant == TenantId::OPERATOR {
+            return Err(
+                Error::from(InvalidField::new("tenant_id", "is the operator's, which cannot be deleted")).into()
+            );
+        }
+        self.store.delete_tenant(&caller).await?;
+        Ok(Response::new(Empty {}))
     }
 }
 

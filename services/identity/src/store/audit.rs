@@ -55,6 +55,24 @@ impl Store {
         self.write(caller, subject, record_read).await
     }
 
+    /// Records that the caller read the audit log, of a deleted tenant too.
+    pub(crate) async fn record_log_read(&self, caller: &Caller) -> Result<(), Error> {
+        let caller = std::sync::Arc::new(caller.clone());
+        // `Store::write` asks for a tenant that is there.
+        let written = self.database.write(move |db| {
+            let caller = std::sync::Arc::clone(&caller);
+            Box::pin(async move {
+                let tx = Tx::of_log(db, &caller);
+                tx.audit("", || Content::detail("read"));
+                tx.record().await
+            })
+        });
+        written.await.map_err(|error| match error {
+            database::Error::Refused(error) => error,
+            database::Error::Database(error) => unavailable(&error),
+        })
+    }
+
     /// Entries after a position, oldest first, and the chain as it was before they were read.
     pub(crate) async fn list_audit_entries(
         &self,

@@ -102,6 +102,11 @@ impl Feeds {
         Self(Arc::new(Inner { followed: Mutex::default(), ended, reads }))
     }
 
+    /// Whether all that follows is to end.
+    pub(super) fn ended(&self) -> watch::Receiver<bool> {
+        self.0.ended.subscribe()
+    }
+
     /// Says that this process has written in a tenant.
     pub(super) fn moved(&self, tenant: TenantId) {
         let followed = self.0.followed.lock().unwrap_or_else(PoisonError::into_inner);
@@ -167,7 +172,7 @@ impl Store {
             store: self.clone(),
             tenant,
             heads,
-            ended: self.feeds.0.ended.subscribe(),
+            ended: self.feeds.ended(),
             heard: Heard { head: Some(head), read_at },
             began: Instant::now(),
             position: Position { epoch: head.position.epoch, number },

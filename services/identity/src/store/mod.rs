@@ -7,6 +7,7 @@ mod audit;
 mod change_retention;
 mod changes;
 mod conditions;
+mod departures;
 mod document;
 mod entity;
 mod erasure;
@@ -24,6 +25,7 @@ mod provisioning_log;
 mod resource;
 mod retention;
 mod roles;
+mod tenant_deletion;
 mod tenants;
 #[cfg(test)]
 mod tests;
@@ -36,7 +38,7 @@ use std::sync::Arc;
 
 use database::Database;
 use sea_orm::DbErr;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 
 pub(crate) use audit::{AuditChain, AuditEntry};
 pub(crate) use changes::Acknowledge;
@@ -65,11 +67,14 @@ pub(crate) struct Store {
     costly: Arc<Semaphore>,
     /// The change feeds that are followed.
     feeds: Feeds,
+    /// That a tenant was deleted here.
+    deleted: Arc<Notify>,
 }
 
 impl Store {
     pub(crate) fn new(database: Database) -> Self {
-        Self { database, costly: Arc::new(Semaphore::new(listing::COSTLY_MAX)), feeds: Feeds::new() }
+        let costly = Arc::new(Semaphore::new(listing::COSTLY_MAX));
+        Self { database, costly, feeds: Feeds::new(), deleted: Arc::default() }
     }
 
     /// Whether the database answers.

@@ -84,6 +84,7 @@ async fn insert(db: &DatabaseTransaction, id: TenantId, founder: &Founder, name:
         default_role: RoleId::explorer().as_str().to_owned(),
         created_at_us: now.0,
         deleted_at_us: None,
+        purged_at_us: None,
     };
     let inserted = tenant::Entity::insert(tenant::ActiveModel::from(row.clone())).exec_without_returning(db).await;
     inserted.map_err(|error| match error.sql_err() {

@@ -13,9 +13,9 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::{
-    domain::{Caller, Error, ProvisioningState, Remark, StateReason, Timestamp},
+    domain::{Caller, Error, Holder, ProvisioningState, Remark, StateReason, Timestamp},
     store::{
-        Outcome, audit,
+        Outcome, audit, departures,
         entity::{change, tenant, tenant_position},
         refuse,
     },
@@ -69,10 +69,30 @@ struct Change {
     after: Values,
 }
 
+impl Change {
+    /// Whether it takes a person's access: whoever follows the feed is told by the same words.
+    fn ends_access(&self) -> bool {
+        match self.kind {
+            ChangeKind::UserDeleted | ChangeKind::UserErased => true,
+            ChangeKind::UserChanged => self.after.as_map().get("active").is_some_and(|active| active == "false"),
+            ChangeKind::TenantChanged
+            | ChangeKind::UserCreated
+            | ChangeKind::UserRestored
+            | ChangeKind::RoleChanged
+            | ChangeKind::GroupCreated
+            | ChangeKind::GroupChanged
+            | ChangeKind::GroupDeleted
+            | ChangeKind::MemberAdded
+            | ChangeKind::MemberRemoved => false,
+        }
+    }
+}
+
 #[derive(Default)]
 struct Records {
     changes: Vec<Change>,
     audit: Option<(String, Content)>,
+    ends_tenant: bool,
 }
 
 /// What a directory's write is let do.
@@ -81,6 +101,8 @@ enum Mode {
     Write,
     /// Everything, and then it is taken back; why, as an administrator said.
     Try(StateReason),
+    /// Nothing but an entry of the audit log, which a deleted tenant has too.
+    Record,
 }
 
 /// A transaction of one caller.
@@ -98,6 +120,11 @@ impl<'t> Tx<'t> {
         caller.remarks.clear();
         let mode = check_state(db, caller).await?;
         Ok(Self { db, caller, now: Timestamp::now(), mode, records: Mutex::default() })
+    }
+
+    /// Begins what leaves an entry in the audit log and does nothing else: a deleted tenant has a log too.
+    pub(super) fn of_log(db: &'t DatabaseTransaction, caller: &'t Caller) -> Self {
+        Self { db, caller, now: Timestamp::now(), mode: Mode::Record, records: Mutex::default() }
     }
 
     pub(super) fn tenant(&self) -> Uuid {
@@ -141,13 +168,18 @@ impl<'t> Tx<'t> {
         }
     }
 
+    /// Says that the tenant is no more when this is committed.
+    pub(super) fn end_tenant(&self) {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner).ends_tenant = true;
+    }
+
     fn push(&self, change: Change) {
         self.records.lock().unwrap_or_else(PoisonError::into_inner).changes.push(change);
     }
 
     /// Writes the records. It takes the positions, and with them the row that orders a tenant's commits, so it comes last.
     pub(super) async fn record(self) -> Outcome<()> {
-        let Records { changes, audit } =
+        let Records { changes, audit, ends_tenant } =
             std::mem::take(&mut *self.records.lock().unwrap_or_else(PoisonError::into_inner));
         if changes.is_empty() && audit.is_none() {
             return Ok(());
@@ -158,15 +190,20 @@ impl<'t> Tx<'t> {
         }
         let taken = take_positions(self.db, self.caller, changes.len(), usize::from(audit.is_some())).await?;
         // The positions order this commit against the one that turned provisioning off: once that was answered, nothing of a directory's
-        // is committed any more (rule R2). It wants a statement of its own, which sees what was committed while this waited.
-        if self.caller.provisioning
-            && let Mode::Try(reason) = check_state(self.db, self.caller).await?
-        {
+        // is committed any more (rule R2), and once a deletion of the tenant was, nothing of anybody's. It wants a statement of its own, which
+        // sees what was committed while this waited.
+        let asks_again = self.mode != Mode::Record && !ends_tenant;
+        if asks_again && let Mode::Try(reason) = check_state(self.db, self.caller).await? {
             return preview(reason);
         }
         if let Some((subject, content)) = audit {
             self.append(&taken, &subject, &content).await?;
         }
+        let tenant = self.caller.tenant;
+        let persons = changes.iter().filter(|change| change.ends_access()).map(|change| Some(change.subject.into()));
+        let departed: Vec<Holder> =
+            persons.chain(ends_tenant.then_some(None)).map(|user| Holder { tenant, user }).collect();
+        departures::record(self.db, &departed, self.now).await?;
         let rows = changes.into_iter().zip(taken.change_first..).map(|(change, position)| self.row(change, position));
         let rows: Vec<_> = rows.collect::<Result<_, DbErr>>()?;
         for rows in rows.chunks(ROWS_PER_STATEMENT) {

@@ -8,13 +8,13 @@ use std::{
 use clap::{Args, Subcommand};
 use pbjson_types::{Duration as ProtoDuration, FieldMask, Timestamp};
 use proto::api_keys::v1::{
-    ApiKey, CreateApiKeyRequest, GetApiKeyRequest, ListApiKeysRequest, RevokeApiKeyRequest, RotateApiKeyRequest,
-    UpdateApiKeyRequest,
+    ApiKey, ApiKeyState, CreateApiKeyRequest, GetApiKeyRequest, ListApiKeysRequest, RevokeApiKeyRequest,
+    RotateApiKeyRequest, UpdateApiKeyRequest,
 };
 use serde::Serialize;
 
 use crate::{
-    commands::{moment, short, timestamp},
+    commands::{moment, or_dash, short, timestamp, user::Tenanted},
     duration,
     failure::Failure,
     output::{self, Format, Row},
@@ -63,6 +63,9 @@ pub(crate) struct Create {
     /// A network that it may be used from, such as 20.190.128.0/18. Repeat it for several [default: from everywhere]
     #[arg(long = "allow-network", value_name = "CIDR")]
     pub(crate) allowed_networks: Vec<String>,
+    /// Whose key it is, by userName or id: it is revoked when that user loses access. A key with the scope scim has no owner
+    #[arg(long, value_name = "USER")]
+    pub(crate) owner: Option<String>,
 }
 
 /// What to change about a key.
@@ -109,7 +112,7 @@ pub(crate) struct Rotate {
 
 impl Row for ApiKey {
     const COLUMNS: &'static [&'static str] =
-        &["id", "name", "state", "scopes", "created", "expires", "last used", "creator"];
+        &["id", "name", "state", "scopes", "created", "expires", "last used", "creator", "owner"];
 
     fn cells(&self) -> Vec<String> {
         vec![
@@ -121,6 +124,7 @@ impl Row for ApiKey {
             moment(self.expire_time.as_ref()),
             moment(self.last_use_time.as_ref()),
             self.creator.clone(),
+            or_dash(Some(&self.owner_user_id)),
         ]
     }
 }
@@ -129,7 +133,11 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<(), Failu
     let tenant_id = session.tenant().await?.id;
     match command {
         Command::Create(key) => {
-            let made = session.api_keys().create_api_key(key.request(tenant_id)?).await?.into_inner();
+            let owner = match &key.owner {
+                Some(owner) => Tenanted { session, tenant_id: tenant_id.clone() }.find(owner).await?.id,
+                None => String::new(),
+            };
+            let made = session.api_keys().create_api_key(key.request(tenant_id, owner)?).await?.into_inner();
             print_new(io::stdout(), session.format, (&made, &made.key, made.api_key.as_ref()))
         }
         Command::List => list(session, &tenant_id).await,
@@ -164,7 +172,10 @@ pub(crate) async fn revoke(session: &Session, tenant_id: String, id: String) -> 
 
 fn state(key: &ApiKey) -> String {
     let state = short(key.state().as_str_name(), "API_KEY_STATE_");
-    if key.expires_soon { format!("{state}, ends soon") } else { state }
+    let is_active = key.state() == ApiKeyState::Active;
+    let rotate = key.creator_departure_time.is_some() && is_active && key.replaced_by.is_empty();
+    let remarks = [("ends soon", key.expires_soon), ("rotate: its maker left", rotate)];
+    remarks.iter().filter(|(_, applies)| *applies).fold(state, |state, (remark, _)| format!("{state}, {remark}"))
 }
 
 impl Update {
@@ -203,13 +214,15 @@ fn ending(expires_in: Option<Duration>) -> anyhow::Result<Option<Timestamp>> {
 }
 
 impl Create {
-    pub(crate) fn request(self, tenant_id: String) -> Result<CreateApiKeyRequest, Failure> {
+    /// `owner_user_id` is the owner's, empty for none.
+    pub(crate) fn request(self, tenant_id: String, owner_user_id: String) -> Result<CreateApiKeyRequest, Failure> {
         let api_key = ApiKey {
             name: self.name,
             scopes: self.scopes,
             expire_time: ending(self.expires_in)?,
             description: self.description,
             allowed_networks: self.allowed_networks,
+            owner_user_id,
             ..ApiKey::default()
         };
         Ok(CreateApiKeyRequest { tenant_id, api_key: Some(api_key) })
@@ -264,6 +277,9 @@ fn show(session: &Session, key: &ApiKey) -> Result<(), Failure> {
             fields.push((name, text));
         }
     }
+    if key.creator_departure_time.is_some() {
+        fields.push(("its maker left", moment(key.creator_departure_time.as_ref())));
+    }
     if key.revoke_time.is_some() {
         fields.push(("revoked", moment(key.revoke_time.as_ref())));
     }
@@ -308,8 +324,9 @@ mod tests {
             scopes: vec![],
             description: String::new(),
             allowed_networks: vec![],
+            owner: None,
         };
-        let end = create.request(String::new()).unwrap().api_key.unwrap().expire_time.unwrap();
+        let end = create.request(String::new(), String::new()).unwrap().api_key.unwrap().expire_time.unwrap();
         let now = timestamp(SystemTime::now()).unwrap();
         assert!((3_590..=3_600).contains(&(end.seconds - now.seconds)));
     }

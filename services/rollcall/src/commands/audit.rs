@@ -49,7 +49,7 @@ pub(crate) async fn run(command: Command, connection: &Connection) -> Result<(),
 }
 
 async fn export(session: &Session) -> Result<(), Failure> {
-    let tenant_id = session.tenant().await?.id;
+    let tenant_id = session.tenant_of_log().await?;
     let mut export = Export(io::BufWriter::new(io::stdout()));
     for service in Service::ALL {
         log::read(session, &Name { service, tenant_id: tenant_id.clone() }, &mut export).await?;
@@ -58,7 +58,7 @@ async fn export(session: &Session) -> Result<(), Failure> {
 }
 
 async fn list(session: &Session) -> Result<(), Failure> {
-    let tenant_id = session.tenant().await?.id;
+    let tenant_id = session.tenant_of_log().await?;
     let mut identity = Pages::new(async |page_token| {
         let request = ListAuditEntriesRequest { tenant_id: tenant_id.clone(), page_size: PAGE_SIZE, page_token };
         let page = session.audit().list_audit_entries(request).await?.into_inner();

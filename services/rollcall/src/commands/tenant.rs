@@ -3,10 +3,12 @@
 use std::io;
 
 use clap::Subcommand;
-use proto::identity::v1::{CreateTenantRequest, ListTenantsRequest, ProvisioningState, Tenant};
+use proto::identity::v1::{CreateTenantRequest, DeleteTenantRequest, ListTenantsRequest, ProvisioningState, Tenant};
+use serde_json::json;
 
 use crate::{
     commands::{moment, short},
+    confirm,
     failure::Failure,
     output::{self, Row},
     pages::{self, PAGE_SIZE},
@@ -27,6 +29,14 @@ pub(crate) enum Command {
     Show {
         /// The tenant's name or id
         name: String,
+    },
+    /// Delete a tenant with everything of it, for good: its users and groups, its keys, its logs but the audit log
+    Delete {
+        /// The tenant's name or id
+        name: String,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
     },
 }
 
@@ -50,6 +60,7 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<(), Failu
         Command::Create { name } => create(name, session).await,
         Command::List => list(session).await,
         Command::Show { name } => show(session, &session.tenant_named(&name).await?),
+        Command::Delete { name, yes } => delete(session, &session.tenant_named(&name).await?, yes).await,
     }
 }
 
@@ -64,6 +75,24 @@ async fn create(name: String, session: &Session) -> Result<(), Failure> {
     let tenant = session.tenants().create_tenant(request).await?.into_inner();
     show(session, &tenant)?;
     output::note(format!("Its provisioning is off: rollcall scim enable --tenant {}", tenant.name));
+    Ok(())
+}
+
+async fn delete(session: &Session, tenant: &Tenant, is_confirmed: bool) -> Result<(), Failure> {
+    if !is_confirmed {
+        confirm::by_name("the tenant", &tenant.name, "with every user, group and key of it, for good")?;
+    }
+    session.tenants().delete_tenant(DeleteTenantRequest { tenant_id: tenant.id.clone() }).await?;
+    let (id, name) = (tenant.id.clone(), tenant.name.clone());
+    output::one(
+        io::stdout(),
+        session.format,
+        &json!({ "id": id, "name": name }),
+        &[("deleted", name.clone()), ("id", id.clone())],
+    )?;
+    output::note(format!(
+        "Its keys are refused within a second or two, and the name `{name}` is free. Its audit log is kept for 400 days: rollcall audit list --tenant {id}"
+    ));
     Ok(())
 }
 

@@ -105,9 +105,9 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<(), Failu
 }
 
 /// The users of one tenant.
-struct Tenanted<'a> {
-    session: &'a Session,
-    tenant_id: String,
+pub(crate) struct Tenanted<'a> {
+    pub(crate) session: &'a Session,
+    pub(crate) tenant_id: String,
 }
 
 impl Tenanted<'_> {
@@ -225,7 +225,7 @@ impl Tenanted<'_> {
     }
 
     /// A live user by userName, else by id: a userName can have the form of an id.
-    async fn find(&self, username: &str) -> Result<User, Failure> {
+    pub(crate) async fn find(&self, username: &str) -> Result<User, Failure> {
         if let Some(user) = self.named(username).await? {
             return Ok(user);
         }

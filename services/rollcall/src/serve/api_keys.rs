@@ -5,14 +5,21 @@ use std::{net::SocketAddr, path::PathBuf};
 use ::api_keys::{ApiKeys, Config, Migrate};
 use anyhow::Context;
 use authn::{Authenticator, KeyText, grpc::Callers};
-use bootstrap::{Shutdown, grpc::observed, health, settings::Logging, tls::Protocol};
+use bootstrap::{
+    Shutdown,
+    grpc::observed,
+    health,
+    settings::Logging,
+    tls::{MutualTls, Protocol},
+};
 use clap::error::ErrorKind;
+use http::Uri;
 use proto::{Channel, Peer, Service};
 use secrecy::{ExposeSecret, SecretString};
 use telemetry::propagation::ClientLayer;
 use tonic::service::RoutesBuilder;
 
-use super::{API_KEYS, CREDENTIALS, callers, is_loaded};
+use super::{API_KEYS, CREDENTIALS, callers, connect, is_loaded};
 use crate::{
     outbound_access::OutboundAccess,
     public_url::Proxies,
@@ -21,6 +28,8 @@ use crate::{
     transport::{self, InternalTls, PublicTls, Way},
     up::location,
 };
+
+const IDENTITY_INTERNAL_URL: &str = "--identity-internal-url";
 
 /// Settings of api-keys.
 #[derive(clap::Args, Debug)]
@@ -34,6 +43,9 @@ pub(crate) struct Args {
     /// Where Rollcall's own services exchange keys and follow revocations. Nobody else may reach it
     #[arg(long, env = "ROLLCALL_INTERNAL_LISTEN", default_value = "127.0.0.1:8082", value_name = "ADDRESS")]
     internal_listen: SocketAddr,
+    /// The internal listener of identity, which tells who loses access. Without it keys of people who leave and of deleted tenants live on
+    #[arg(long, env = "ROLLCALL_IDENTITY_INTERNAL_URL", value_name = "URL")]
+    identity_internal_url: Option<Uri>,
     /// A file that holds the operator credential, which is installed at start. Without it none is
     #[arg(long, env = "ROLLCALL_OPERATOR_KEY_FILE", value_name = "FILE")]
     operator_key_file: Option<PathBuf>,
@@ -67,11 +79,16 @@ impl Args {
         transport::check(&self.ways())
     }
 
-    fn ways(&self) -> [Way; 2] {
+    fn ways(&self) -> Vec<Way> {
+        let to_identity =
+            self.identity_internal_url.as_ref().map(|url| self.internal_tls.connection(IDENTITY_INTERNAL_URL, url));
         [
             self.public_tls.listener("--grpc-listen", self.grpc_listen),
             self.internal_tls.listener("--internal-listen", self.internal_listen),
         ]
+        .into_iter()
+        .chain(to_identity)
+        .collect()
     }
 }
 
@@ -85,6 +102,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let (public_tls, mutual_tls) = (args.public_tls.open(Protocol::Grpc)?, args.internal_tls.open(Service::ApiKeys)?);
     let Some(api_keys) = shutdown.unless_requested(open(&args)).await else { return Ok(()) };
     let api_keys = api_keys?;
+    follow(&api_keys, args.identity_internal_url.as_ref(), mutual_tls.as_ref())?;
 
     let own = Peer { service: Some(Service::ApiKeys), ..Peer::default() };
     let credentials = Channel::in_process(observed(api_keys.internal_routes(Callers::Known)), own).layered(ClientLayer);
@@ -115,6 +133,17 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let ended = servers.finish().await;
     authenticator.tell_uses().await;
     ended
+}
+
+/// Follows who leaves, where that is told.
+fn follow(api_keys: &ApiKeys, identity: Option<&Uri>, tls: Option<&MutualTls>) -> anyhow::Result<()> {
+    match identity {
+        Some(url) => api_keys.follow(connect(Service::Identity, (url, IDENTITY_INTERNAL_URL), tls)?),
+        None => tracing::warn!(
+            "without {IDENTITY_INTERNAL_URL} nobody is followed: keys of people who leave and of deleted tenants live on, and no key can have an owner"
+        ),
+    }
+    Ok(())
 }
 
 async fn open(args: &Args) -> anyhow::Result<ApiKeys> {

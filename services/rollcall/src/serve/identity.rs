@@ -30,7 +30,7 @@ pub(crate) struct Args {
     /// Where the gRPC API listens
     #[arg(long, env = "ROLLCALL_GRPC_LISTEN", default_value = "127.0.0.1:8081", value_name = "ADDRESS")]
     grpc_listen: SocketAddr,
-    /// Where the SCIM façade calls on behalf of directories. Nobody else may reach it
+    /// Where the SCIM façade calls on behalf of directories, and api-keys learns who loses access. Nobody else may reach it
     #[arg(long, env = "ROLLCALL_INTERNAL_LISTEN", default_value = "127.0.0.1:8084", value_name = "ADDRESS")]
     internal_listen: SocketAddr,
     /// The internal listener of api-keys

@@ -57,8 +57,9 @@ async fn prepare(session: &Session) -> Result<SecretString, Failure> {
         scopes: vec!["scim".to_owned()],
         description: "The sample directory that `rollcall up --demo` played".to_owned(),
         allowed_networks: Vec::new(),
+        owner: None,
     };
-    let made = session.api_keys().create_api_key(key.request(tenant_id)?).await?.into_inner();
+    let made = session.api_keys().create_api_key(key.request(tenant_id, String::new())?).await?.into_inner();
     Ok(SecretString::from(made.key))
 }
 

@@ -25,6 +25,8 @@ const TENANT: &str = "default";
 
 /// The façade of this process, which checks the callers of the others too.
 const FACADE: Peer = Peer { address: None, service: Some(Service::Scim) };
+/// The api-keys of this process.
+const API_KEYS: Peer = Peer { address: None, service: Some(Service::ApiKeys) };
 
 /// All services, open and wired.
 pub(crate) struct System {
@@ -32,7 +34,7 @@ pub(crate) struct System {
     identity: Identity,
     authenticator: Authenticator,
     grpc: Routes,
-    /// What of identity the façade calls.
+    /// What of identity the façade and api-keys call.
     directories: Routes,
     log: ProvisioningLog,
     reporter: HealthReporter,
@@ -72,6 +74,7 @@ impl System {
         let names: Vec<_> = crate::serve::API_KEYS.iter().chain(crate::serve::IDENTITY).copied().collect();
         let reporter = health::add_services(&mut routes, &names).await?;
         let directories = directories.routes();
+        api_keys.follow(channel(&directories, API_KEYS));
         let log = log.start(channel(&directories, FACADE));
         Ok(Self { api_keys, identity, authenticator, grpc: routes.routes(), directories, log, reporter })
     }
@@ -91,9 +94,10 @@ impl System {
 
     /// Ends the streams of changes as soon as the end is asked for.
     pub(crate) fn watches(&self, shutdown: Shutdown) -> impl Future<Output = ()> + Send + 'static + use<> {
-        let identity = self.identity.clone();
+        let (api_keys, identity) = (self.api_keys.clone(), self.identity.clone());
         async move {
             shutdown.requested().await;
+            api_keys.end_following();
             identity.end_watches();
         }
     }

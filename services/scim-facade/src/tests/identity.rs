@@ -11,7 +11,7 @@ use proto::{
     Channel,
     identity::v1::{
         AppendProvisioningEntriesRequest, AppendProvisioningEntriesResponse, ChangeGroupRequest, CreateGroupRequest,
-        CreateTenantRequest, CreateUserAttributeRequest, CreateUserRequest, DeleteGroupRequest,
+        CreateTenantRequest, CreateUserAttributeRequest, CreateUserRequest, DeleteGroupRequest, DeleteTenantRequest,
         DeleteUserAttributeRequest, DeleteUserRequest, EraseUserRequest, ErrorReason, Filter, GetGroupRequest,
         GetProvisioningSummaryRequest, GetTenantRequest, GetUserRequest, Group, GroupChange, ListGroupsRequest,
         ListGroupsResponse, ListMembersRequest, ListMembersResponse, ListProvisioningEntriesRequest,
@@ -435,6 +435,10 @@ impl TenantService for Identity {
         &self,
         _: Request<SetProvisioningStateRequest>,
     ) -> Result<Response<Tenant>, Status> {
+        Err(Status::permission_denied("not for a directory"))
+    }
+
+    async fn delete_tenant(&self, _: Request<DeleteTenantRequest>) -> Result<Response<Empty>, Status> {
         Err(Status::permission_denied("not for a directory"))
     }
 }

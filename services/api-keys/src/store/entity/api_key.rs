@@ -28,6 +28,9 @@ pub(crate) struct Model {
     pub(crate) replaced_by: Option<Uuid>,
     pub(crate) last_used_at_us: Option<i64>,
     pub(crate) last_used_from: String,
+    pub(crate) owner: Option<Uuid>,
+    pub(crate) creator_user: Option<Uuid>,
+    pub(crate) creator_departed_at_us: Option<i64>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

@@ -4,6 +4,7 @@ mod m0001_api_keys;
 mod m0002_audit_chain;
 mod m0003_credentials;
 mod m0004_trusts;
+mod m0005_owners;
 
 use sea_orm::{ConnectionTrait, DbBackend, DbErr};
 use sea_orm_migration::{MigrationTrait, MigratorTrait, SchemaManager, async_trait::async_trait};
@@ -18,6 +19,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0002_audit_chain::Migration),
             Box::new(m0003_credentials::Migration),
             Box::new(m0004_trusts::Migration),
+            Box::new(m0005_owners::Migration),
         ]
     }
 }

@@ -3,6 +3,7 @@
 pub(in crate::store) mod audit_entry;
 pub(in crate::store) mod change;
 pub(in crate::store) mod change_consumer;
+pub(in crate::store) mod departure;
 pub(in crate::store) mod erasure;
 pub(in crate::store) mod group;
 pub(in crate::store) mod membership;

@@ -17,6 +17,8 @@ pub(crate) struct Model {
     pub(crate) default_role: String,
     pub(crate) created_at_us: i64,
     pub(crate) deleted_at_us: Option<i64>,
+    /// When nothing was left of a deleted one but what stays.
+    pub(crate) purged_at_us: Option<i64>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

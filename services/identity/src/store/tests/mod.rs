@@ -4,6 +4,7 @@ mod adoption;
 mod agreement;
 mod audit;
 mod changes;
+mod departures;
 mod ends;
 mod filters;
 mod groups;

@@ -52,6 +52,11 @@ fn about(entry: LogEntry, attribute: &str, value: &str) -> LogEntry {
     LogEntry { subjects: vec![subject], ..entry }
 }
 
+/// An entry about a user, who was seen.
+pub(super) fn about_user(user: Uuid) -> LogEntry {
+    LogEntry { seen: vec![user], ..about(at(1), "userName", "ada") }
+}
+
 fn refused(entry: LogEntry, status: i32) -> LogEntry {
     LogEntry { status, outcome: ProvisioningOutcome::Refused, ..entry }
 }

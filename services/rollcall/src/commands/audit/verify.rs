@@ -93,7 +93,7 @@ impl Row for Verified {
 
 /// Verifies the tenant's logs as the services answer them.
 pub(super) async fn run(args: &Args, session: &Session) -> Result<(), Failure> {
-    let tenant_id = session.tenant().await?.id;
+    let tenant_id = session.tenant_of_log().await?;
     let mut check = Check::new(&args.expect_head);
     for service in Service::ALL {
         let log = Name { service, tenant_id: tenant_id.clone() };

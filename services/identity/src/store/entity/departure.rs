@@ -1,0 +1,24 @@
+//! A person who lost access, or a tenant that was deleted, until api-keys has dealt with it.
+
+use sea_orm::{
+    ActiveModelBehavior, DeriveEntityModel, DerivePrimaryKey, DeriveRelation, EntityTrait, EnumIter, PrimaryKeyTrait,
+};
+use uuid::Uuid;
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "departures")]
+pub(crate) struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub(crate) tenant_id: Uuid,
+    /// A user's id, or the tenant's own.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub(crate) subject_id: Uuid,
+    /// Another for each departure of the same subject.
+    pub(crate) id: Uuid,
+    pub(crate) at_us: i64,
+}
+
+#[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+pub(crate) enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
