@@ -227,7 +227,10 @@ impl Directory {
         loop {
             let request = self.request(message.clone(), &principal);
             let status = match act(self.clients.clone(), request).await {
-                Ok(response) => return Ok(response.into_inner()),
+                Ok(response) => {
+                    self.recorder.noted(response.metadata());
+                    return Ok(response.into_inner());
+                }
                 Err(status) => status,
             };
             let is_refused = status.code() == Code::Unauthenticated;

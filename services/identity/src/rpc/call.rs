@@ -2,14 +2,14 @@
 
 use std::net::IpAddr;
 
-use authn::{TenantError, grpc};
+use authn::{Scope, TenantError, grpc};
 use ids::TenantId;
 use proto::Peer;
 use telemetry::RequestId;
 use tonic::{Request, Status};
 
 use crate::{
-    domain::{Caller, Error, InvalidField, ProvisioningState},
+    domain::{Caller, Error, InvalidField, ProvisioningState, WriteNotes},
     rpc::{Listener, Rpc},
 };
 
@@ -56,7 +56,9 @@ impl Rpc {
             request_id: request.extensions().get().map(RequestId::to_string).unwrap_or_default(),
             // Whatever else a key may do: what the façade does with it is a directory's traffic, and what comes in elsewhere is not.
             provisioning: matches!(self.listener, Listener::Internal(_)),
+            administrator: principal.scopes.allows(Scope::Admin),
             operator: principal.is_operator(),
+            notes: WriteNotes::default(),
         })
     }
 }

@@ -5,6 +5,7 @@ mod call;
 mod changes;
 mod filters;
 mod groups;
+mod notes;
 mod paging;
 mod profile;
 mod provisioning_log;

@@ -13,7 +13,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::{
-    domain::{Caller, Error, ProvisioningState, Timestamp},
+    domain::{Caller, Error, ProvisioningState, Timestamp, WRITE_NOTES_MAX, WriteNote},
     store::{
         Outcome, audit,
         entity::{change, tenant, tenant_position},
@@ -39,6 +39,8 @@ pub(super) enum ChangeKind {
     GroupDeleted,
     MemberAdded,
     MemberRemoved,
+    RoleMappingCreated,
+    RoleMappingDeleted,
 }
 
 impl ChangeKind {
@@ -56,6 +58,8 @@ impl ChangeKind {
             Self::GroupDeleted => "group.deleted",
             Self::MemberAdded => "member.added",
             Self::MemberRemoved => "member.removed",
+            Self::RoleMappingCreated => "role_mapping.created",
+            Self::RoleMappingDeleted => "role_mapping.deleted",
         }
     }
 }
@@ -73,6 +77,7 @@ struct Change {
 struct Records {
     changes: Vec<Change>,
     audit: Option<(String, Content)>,
+    notes: Vec<WriteNote>,
 }
 
 /// What a directory's write is let do.
@@ -133,14 +138,23 @@ impl<'t> Tx<'t> {
         self.records.lock().unwrap_or_else(PoisonError::into_inner).audit = Some(entry);
     }
 
+    /// Leaves word of something for whoever asked for this write.
+    pub(super) fn note(&self, note: WriteNote) {
+        let notes = &mut self.records.lock().unwrap_or_else(PoisonError::into_inner).notes;
+        if notes.len() < WRITE_NOTES_MAX && !notes.contains(&note) {
+            notes.push(note);
+        }
+    }
+
     fn push(&self, change: Change) {
         self.records.lock().unwrap_or_else(PoisonError::into_inner).changes.push(change);
     }
 
     /// Writes the records. It takes the positions, and with them the row that orders a tenant's commits, so it comes last.
     pub(super) async fn record(self) -> Outcome<()> {
-        let Records { changes, audit } =
+        let Records { changes, audit, notes } =
             std::mem::take(&mut *self.records.lock().unwrap_or_else(PoisonError::into_inner));
+        self.caller.notes.set(notes);
         if changes.is_empty() && audit.is_none() {
             return Ok(());
         }

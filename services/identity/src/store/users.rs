@@ -17,10 +17,13 @@ use crate::{
         UserDraft, search,
     },
     store::{
-        Outcome, Running, Store, check_version,
+        Outcome, Running, Store,
+        admins::{self, Before},
+        check_version, directory_roles,
         entity::{user, user_email},
         memberships, refuse,
         resource::Subject,
+        returns,
         tx::{ChangeKind, Tx},
         unavailable, user_attributes,
         user_rows::{self, StoredUser},
@@ -60,7 +63,8 @@ impl Store {
         selection: &Selection,
         slice: Slice,
     ) -> Result<Listed<User>, Error> {
-        self.list((tenant, Subject::User), selection, user_rows::select(tenant), slice, user_rows::user).await
+        let select = user_rows::select(self.database.read().get_database_backend(), tenant);
+        self.list((tenant, Subject::User), selection, select, slice, user_rows::user).await
     }
 
     /// The live groups of these users.
@@ -127,7 +131,7 @@ impl Store {
 
 /// A live user.
 pub(super) async fn find<C: ConnectionTrait>(db: &C, tenant: TenantId, user: UserId) -> Result<Option<User>, DbErr> {
-    let mut select = user_rows::select(tenant);
+    let mut select = user_rows::select(db.get_database_backend(), tenant);
     select.and_where(user::Column::Id.eq(user.uuid()));
     db.query_one(&select).await?.as_ref().map(user_rows::user).transpose()
 }
@@ -179,6 +183,7 @@ fn create<'a>(tx: &'a Tx<'a>, draft: &'a UserDraft) -> Running<'a, User> {
         };
         user::Entity::insert(row).exec_without_returning(tx.db).await.map_err(name_taken)?;
         insert_emails(tx, id, draft).await?;
+        directory_roles::insert(tx, id.uuid(), &draft.profile.roles).await?;
         let after = described_with_access(draft, draft.provisioned_active.unwrap_or(true));
         tx.changed(ChangeKind::UserCreated, id.uuid(), 1, Content::default().after(after));
         tx.audit(id, || Content::detail("created").after(described(draft)));
@@ -197,8 +202,18 @@ fn replace_in<'a>(tx: &'a Tx<'a>, replace: &'a ReplaceUser) -> Running<'a, User>
         if before == *draft {
             return written(tx, replace.user).await;
         }
-        let changed =
-            user::ActiveModel { version: Set(stored.version + 1), updated_at_us: Set(tx.now.0), ..columns(draft)? };
+        // Where the directory takes its word back, what it said before goes on to decide.
+        let governing = draft.provisioned_active.unwrap_or(stored.provisioned_active);
+        let standing = if governing != stored.provisioned_active || before.profile.roles != draft.profile.roles {
+            Some(lock_role(tx, replace.user).await?)
+        } else {
+            None
+        };
+        let changed = user::ActiveModel {
+            version: Set(stored.version + 1),
+            updated_at_us: Set(tx.now.0),
+            ..returns::access(tx, &stored, draft, columns(draft)?)
+        };
         update(tx, replace.user, changed).await?;
         if before.profile.emails != draft.profile.emails {
             user_email::Entity::delete_many()
@@ -208,29 +223,44 @@ fn replace_in<'a>(tx: &'a Tx<'a>, replace: &'a ReplaceUser) -> Running<'a, User>
                 .await?;
             insert_emails(tx, replace.user, draft).await?;
         }
-        // Where the directory takes its word back, what it said before goes on to decide.
-        let governing = draft.provisioned_active.unwrap_or(stored.provisioned_active);
+        if before.profile.roles != draft.profile.roles {
+            directory_roles::set(tx, replace.user.uuid(), &draft.profile.roles).await?;
+        }
+        returns::hold(tx, &stored, draft).await?;
         let what = Content::difference(
             described_with_access(&before, has_access(&stored)),
             described_with_access(draft, governing && stored.suspended_at_us.is_none()),
         );
         tx.changed(ChangeKind::UserChanged, replace.user.uuid(), stored.version + 1, what);
+        if let Some(standing) = standing {
+            standing.settle(tx).await?;
+        }
         written(tx, replace.user).await
     })
+}
+
+/// How a user stands, whose row is locked, and nobody's role in the tenant changes from here on but by this transaction.
+pub(super) async fn lock_role(tx: &Tx<'_>, user: UserId) -> Outcome<Before> {
+    tx.lock_roles().await?;
+    admins::before(tx, &[user.uuid()]).await
 }
 
 fn delete_in<'a>(tx: &'a Tx<'a>, delete: &'a DeleteUser) -> Running<'a, ()> {
     Box::pin(async move {
         let stored = lock_live(tx, delete.user).await?;
         check_version(stored.version, delete.expected_version)?;
-        let deleted = user::ActiveModel { deleted_at_us: Set(Some(tx.now.0)), ..raised(tx, &stored) };
+        let standing = lock_role(tx, delete.user).await?;
+        let deleted = user::ActiveModel {
+            deleted_at_us: Set(Some(tx.now.0)),
+            ..returns::ended(tx, &stored, stored.external_id.clone(), raised(tx, &stored))
+        };
         update(tx, delete.user, deleted).await?;
         let what = Content::default().before(named(&stored, has_access(&stored)));
         tx.changed(ChangeKind::UserDeleted, delete.user.uuid(), stored.version + 1, what);
         tx.audit(delete.user, || {
             Content::detail("deleted").before(Values::new().with("user_name", &*stored.user_name))
         });
-        Ok(())
+        standing.settle(tx).await
     })
 }
 
@@ -240,11 +270,13 @@ fn suspend_in<'a>(tx: &'a Tx<'a>, user: &'a UserId) -> Running<'a, User> {
         let suspended = |suspended: bool| Values::new().with("suspended", suspended.to_string());
         tx.audit(user, || Content::change(suspended(stored.suspended_at_us.is_some()), suspended(true)));
         if stored.suspended_at_us.is_none() {
+            let standing = lock_role(tx, *user).await?;
             let columns = user::ActiveModel { suspended_at_us: Set(Some(tx.now.0)), ..raised(tx, &stored) };
             update(tx, *user, columns).await?;
             let before = suspended(false).with("active", has_access(&stored).to_string());
             let what = Content::difference(before, suspended(true).with("active", "false"));
             tx.changed(ChangeKind::UserChanged, user.uuid(), stored.version + 1, what);
+            standing.settle(tx).await?;
         }
         written(tx, *user).await
     })
@@ -261,11 +293,16 @@ fn restore_in<'a>(tx: &'a Tx<'a>, user: &'a UserId) -> Running<'a, User> {
             Content { detail: "restored".to_owned(), ..Content::difference(before, state(false, false)) }
         });
         if stored.suspended_at_us.is_some() || stored.deleted_at_us.is_some() {
-            let restored =
-                user::ActiveModel { suspended_at_us: Set(None), deleted_at_us: Set(None), ..raised(tx, &stored) };
+            let standing = lock_role(tx, *user).await?;
+            let restored = user::ActiveModel {
+                suspended_at_us: Set(None),
+                deleted_at_us: Set(None),
+                ..returns::restored(&stored, raised(tx, &stored))
+            };
             update(tx, *user, restored).await?;
             let what = Content::default().after(named(&stored, stored.provisioned_active));
             tx.changed(ChangeKind::UserRestored, user.uuid(), stored.version + 1, what);
+            standing.settle(tx).await?;
         }
         written(tx, *user).await
     })

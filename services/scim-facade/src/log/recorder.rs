@@ -20,9 +20,10 @@ use scim::Resource;
 use scim_entra::Dropped;
 use serde_json::{Map, Value};
 use telemetry::RequestId;
+use tonic::metadata::MetadataMap;
 use uuid::Uuid;
 
-use super::{Log, Target, fix, now};
+use super::{Log, Target, fix, notes, now};
 use crate::error::Refusal;
 
 /// What identity takes of an entry.
@@ -134,6 +135,14 @@ impl Recorder {
                 note(entry, &text, reason.remedy());
             }
         });
+    }
+
+    /// Notes what identity says of a write beside its answer.
+    pub(crate) fn noted(&self, metadata: &MetadataMap) {
+        let said = notes::of(metadata);
+        if !said.is_empty() {
+            self.with(|_, entry| said.iter().for_each(|(text, fix)| note(entry, text, fix)));
+        }
     }
 
     /// Says which resource was sent to be made, or put in another's place.

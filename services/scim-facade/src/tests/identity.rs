@@ -7,18 +7,20 @@ use std::{
 
 use ids::{GroupId, UserId};
 use pbjson_types::Empty;
+use prost::Message as _;
 use proto::{
     Channel,
     identity::v1::{
-        AppendProvisioningEntriesRequest, AppendProvisioningEntriesResponse, ChangeGroupRequest, CreateGroupRequest,
-        CreateTenantRequest, CreateUserAttributeRequest, CreateUserRequest, DeleteGroupRequest,
-        DeleteUserAttributeRequest, DeleteUserRequest, EraseUserRequest, ErrorReason, Filter, GetGroupRequest,
-        GetProvisioningSummaryRequest, GetTenantRequest, GetUserRequest, Group, GroupChange, ListGroupsRequest,
-        ListGroupsResponse, ListMembersRequest, ListMembersResponse, ListProvisioningEntriesRequest,
-        ListProvisioningEntriesResponse, ListTenantsRequest, ListTenantsResponse, ListUserAttributesRequest,
-        ListUserAttributesResponse, ListUsersRequest, ListUsersResponse, Member, ProvisioningEntry, ProvisioningState,
-        ProvisioningSummary, ReplaceUserRequest, RestoreUserRequest, SetProvisioningStateRequest, SuspendUserRequest,
-        Tenant, User, UserAttribute,
+        AppendProvisioningEntriesRequest, AppendProvisioningEntriesResponse, ChangeGroupRequest,
+        ConfirmUserRolesRequest, CreateGroupRequest, CreateTenantRequest, CreateUserAttributeRequest,
+        CreateUserRequest, DeleteGroupRequest, DeleteUserAttributeRequest, DeleteUserRequest, EraseUserRequest,
+        ErrorReason, Filter, GetGroupRequest, GetProvisioningSummaryRequest, GetTenantRequest, GetUserRequest, Group,
+        GroupChange, ListGroupsRequest, ListGroupsResponse, ListMembersRequest, ListMembersResponse,
+        ListProvisioningEntriesRequest, ListProvisioningEntriesResponse, ListTenantsRequest, ListTenantsResponse,
+        ListUserAttributesRequest, ListUserAttributesResponse, ListUsersRequest, ListUsersResponse, Member,
+        ProvisioningEntry, ProvisioningState, ProvisioningSummary, ReplaceUserRequest, RestoreUserRequest,
+        SetDefaultRoleRequest, SetDefaultRoleResponse, SetDirectoryAdminRequest, SetDirectoryAdminResponse,
+        SetProvisioningStateRequest, SuspendUserRequest, Tenant, User, UserAttribute, WriteNote, WriteNotes,
         filter::Kind,
         group_change::Kind as Change,
         group_service_server::{GroupService, GroupServiceServer},
@@ -26,10 +28,10 @@ use proto::{
         tenant_service_server::{TenantService, TenantServiceServer},
         user_attribute_service_server::{UserAttributeService, UserAttributeServiceServer},
         user_service_server::{UserService, UserServiceServer},
-        value,
+        value, write_note,
     },
 };
-use tonic::{Code, Request, Response, Status, async_trait, service::RoutesBuilder};
+use tonic::{Code, Request, Response, Status, async_trait, metadata::MetadataValue, service::RoutesBuilder};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 /// How many members stand on a page.
@@ -59,6 +61,8 @@ pub(crate) struct Directory {
     pub(crate) user_attributes: Vec<UserAttribute>,
     /// The provisioning log.
     pub(crate) log: Vec<ProvisioningEntry>,
+    /// What the next answer of a write notes.
+    pub(crate) notes: Vec<write_note::Kind>,
     /// How often each method was called.
     pub(crate) calls: HashMap<&'static str, usize>,
     /// Faults of the next calls of a method.
@@ -144,6 +148,18 @@ fn check_version(expected: Option<i64>, stored: i64) -> Result<(), Status> {
 }
 
 impl Directory {
+    /// An answer of a write, with what it is to note.
+    fn noting<T>(&mut self, answer: T) -> Response<T> {
+        let mut response = Response::new(answer);
+        let notes = std::mem::take(&mut self.notes).into_iter().map(|kind| WriteNote { kind: Some(kind) });
+        let notes = WriteNotes { notes: notes.collect() };
+        if !notes.notes.is_empty() {
+            let value = MetadataValue::from_bytes(&notes.encode_to_vec());
+            response.metadata_mut().insert_bin("rollcall-notes-bin", value);
+        }
+        response
+    }
+
     fn check_user_name(&self, user: &User) -> Result<(), Status> {
         let name = user.user_name.to_lowercase();
         match self.users.values().find(|other| other.id != user.id && other.user_name.to_lowercase() == name) {
@@ -302,7 +318,7 @@ impl UserService for Identity {
         }
         directory.check_user_name(&user)?;
         directory.users.insert(user.id.clone(), user.clone());
-        Ok(Response::new(user))
+        Ok(directory.noting(user))
     }
 
     async fn get_user(&self, request: Request<GetUserRequest>) -> Result<Response<User>, Status> {
@@ -332,7 +348,7 @@ impl UserService for Identity {
             replaced.version += 1;
         }
         directory.users.insert(replaced.id.clone(), replaced.clone());
-        Ok(Response::new(replaced))
+        Ok(directory.noting(replaced))
     }
 
     async fn delete_user(&self, request: Request<DeleteUserRequest>) -> Result<Response<Empty>, Status> {
@@ -341,7 +357,7 @@ impl UserService for Identity {
         let stored = directory.users.get(&user_id).ok_or_else(not_found)?;
         check_version(expected_version, stored.version)?;
         directory.users.remove(&user_id);
-        Ok(Response::new(Empty {}))
+        Ok(directory.noting(Empty {}))
     }
 
     async fn suspend_user(&self, _: Request<SuspendUserRequest>) -> Result<Response<User>, Status> {
@@ -353,6 +369,10 @@ impl UserService for Identity {
     }
 
     async fn restore_user(&self, _: Request<RestoreUserRequest>) -> Result<Response<User>, Status> {
+        Err(Status::permission_denied("not for a directory"))
+    }
+
+    async fn confirm_user_roles(&self, _: Request<ConfirmUserRolesRequest>) -> Result<Response<User>, Status> {
         Err(Status::permission_denied("not for a directory"))
     }
 }
@@ -391,13 +411,14 @@ impl GroupService for Identity {
         let ChangeGroupRequest { group_id, changes, expected_version, .. } = request.into_inner();
         let stored = directory.groups.get(&group_id).ok_or_else(not_found)?.0.version;
         check_version(expected_version, stored)?;
-        directory.change(&group_id, changes).map(Response::new)
+        let changed = directory.change(&group_id, changes)?;
+        Ok(directory.noting(changed))
     }
 
     async fn delete_group(&self, request: Request<DeleteGroupRequest>) -> Result<Response<Empty>, Status> {
         let mut directory = self.begin("DeleteGroup", &request, true)?;
         directory.groups.remove(&request.get_ref().group_id).ok_or_else(not_found)?;
-        Ok(Response::new(Empty {}))
+        Ok(directory.noting(Empty {}))
     }
 
     async fn list_members(
@@ -428,6 +449,20 @@ impl TenantService for Identity {
     }
 
     async fn list_tenants(&self, _: Request<ListTenantsRequest>) -> Result<Response<ListTenantsResponse>, Status> {
+        Err(Status::permission_denied("not for a directory"))
+    }
+
+    async fn set_default_role(
+        &self,
+        _: Request<SetDefaultRoleRequest>,
+    ) -> Result<Response<SetDefaultRoleResponse>, Status> {
+        Err(Status::permission_denied("not for a directory"))
+    }
+
+    async fn set_directory_admin(
+        &self,
+        _: Request<SetDirectoryAdminRequest>,
+    ) -> Result<Response<SetDirectoryAdminResponse>, Status> {
         Err(Status::permission_denied("not for a directory"))
     }
 

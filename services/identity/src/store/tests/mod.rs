@@ -26,7 +26,7 @@ use crate::{
     SERVICE,
     domain::{
         AttributeValues, Caller, Catalogue, DisplayName, Founder, Group, GroupDraft, GroupName, Profile,
-        ProvisioningState, StateReason, TenantName, User, UserDraft, UserName,
+        ProvisioningState, StateReason, TenantName, User, UserDraft, UserName, WriteNotes,
     },
     store::{CreateGroup, Migrator, Store, entity::change},
 };
@@ -59,7 +59,13 @@ impl World {
 
     /// An administrator of the tenant.
     fn administrator(&self) -> Caller {
-        Caller { actor: "key:admin".to_owned(), action: "test/Act", provisioning: false, ..self.directory() }
+        Caller {
+            actor: "key:admin".to_owned(),
+            action: "test/Act",
+            provisioning: false,
+            administrator: true,
+            ..self.directory()
+        }
     }
 
     async fn user(&self, name: &str) -> User {
@@ -108,7 +114,9 @@ fn directory(tenant: TenantId) -> Caller {
         action: "test/Provision",
         request_id: "r1".to_owned(),
         provisioning: true,
+        administrator: false,
         operator: false,
+        notes: WriteNotes::default(),
     }
 }
 

@@ -39,7 +39,9 @@ fn named(change: &Change) -> String {
             format!("change the group {group}")
         }
         ChangeKind::GroupDeleted => format!("delete the group {group}"),
-        ChangeKind::TenantChanged => "change the tenant".to_owned(),
+        ChangeKind::TenantChanged | ChangeKind::RoleMappingCreated | ChangeKind::RoleMappingDeleted => {
+            "change the tenant".to_owned()
+        }
     }
 }
 
