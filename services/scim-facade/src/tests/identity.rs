@@ -1,5 +1,7 @@
 //! An identity that keeps one tenant's directory in memory, refuses as the real one does, and can be told to fail.
 
+mod others;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard},
@@ -11,22 +13,17 @@ use prost::Message as _;
 use proto::{
     Channel,
     identity::v1::{
-        AppendProvisioningEntriesRequest, AppendProvisioningEntriesResponse, ChangeGroupRequest,
-        ConfirmUserRolesRequest, CreateGroupRequest, CreateTenantRequest, CreateUserAttributeRequest,
-        CreateUserRequest, DeleteGroupRequest, DeleteUserAttributeRequest, DeleteUserRequest, EraseUserRequest,
-        ErrorReason, Filter, GetGroupRequest, GetProvisioningSummaryRequest, GetTenantRequest, GetUserRequest, Group,
-        GroupChange, ListGroupsRequest, ListGroupsResponse, ListMembersRequest, ListMembersResponse,
-        ListProvisioningEntriesRequest, ListProvisioningEntriesResponse, ListTenantsRequest, ListTenantsResponse,
-        ListUserAttributesRequest, ListUserAttributesResponse, ListUsersRequest, ListUsersResponse, Member,
-        ProvisioningEntry, ProvisioningState, ProvisioningSummary, ReplaceUserRequest, RestoreUserRequest,
-        SetDefaultRoleRequest, SetDefaultRoleResponse, SetDirectoryAdminRequest, SetDirectoryAdminResponse,
-        SetProvisioningStateRequest, SuspendUserRequest, Tenant, User, UserAttribute, WriteNote, WriteNotes,
+        ChangeGroupRequest, ConfirmUserRolesRequest, CreateGroupRequest, CreateUserRequest, DeleteGroupRequest,
+        DeleteUserRequest, EraseUserRequest, ErrorReason, Filter, GetGroupRequest, GetUserRequest, Group, GroupChange,
+        ListGroupsRequest, ListGroupsResponse, ListMembersRequest, ListMembersResponse, ListUsersRequest,
+        ListUsersResponse, Member, ProvisioningEntry, ProvisioningState, ReplaceUserRequest, RestoreUserRequest,
+        SuspendUserRequest, User, UserAttribute, WriteNote, WriteNotes,
         filter::Kind,
         group_change::Kind as Change,
         group_service_server::{GroupService, GroupServiceServer},
-        provisioning_log_service_server::{ProvisioningLogService, ProvisioningLogServiceServer},
-        tenant_service_server::{TenantService, TenantServiceServer},
-        user_attribute_service_server::{UserAttributeService, UserAttributeServiceServer},
+        provisioning_log_service_server::ProvisioningLogServiceServer,
+        tenant_service_server::TenantServiceServer,
+        user_attribute_service_server::UserAttributeServiceServer,
         user_service_server::{UserService, UserServiceServer},
         value, write_note,
     },
@@ -432,100 +429,5 @@ impl GroupService for Identity {
         let size = i32::try_from(MEMBERS_PAGE).unwrap();
         let (members, next_page_token, _) = paged(ids.iter().map(member).collect(), size, &page_token, 0)?;
         Ok(Response::new(ListMembersResponse { members, next_page_token }))
-    }
-}
-
-#[async_trait]
-impl TenantService for Identity {
-    async fn get_tenant(&self, request: Request<GetTenantRequest>) -> Result<Response<Tenant>, Status> {
-        assert!(request.get_ref().by.is_none());
-        let directory = self.begin("GetTenant", &request, false)?;
-        let tenant = Tenant { provisioning_state: directory.state.into(), ..Tenant::default() };
-        Ok(Response::new(tenant))
-    }
-
-    async fn create_tenant(&self, _: Request<CreateTenantRequest>) -> Result<Response<Tenant>, Status> {
-        Err(Status::permission_denied("not for a directory"))
-    }
-
-    async fn list_tenants(&self, _: Request<ListTenantsRequest>) -> Result<Response<ListTenantsResponse>, Status> {
-        Err(Status::permission_denied("not for a directory"))
-    }
-
-    async fn set_default_role(
-        &self,
-        _: Request<SetDefaultRoleRequest>,
-    ) -> Result<Response<SetDefaultRoleResponse>, Status> {
-        Err(Status::permission_denied("not for a directory"))
-    }
-
-    async fn set_directory_admin(
-        &self,
-        _: Request<SetDirectoryAdminRequest>,
-    ) -> Result<Response<SetDirectoryAdminResponse>, Status> {
-        Err(Status::permission_denied("not for a directory"))
-    }
-
-    async fn set_provisioning_state(
-        &self,
-        _: Request<SetProvisioningStateRequest>,
-    ) -> Result<Response<Tenant>, Status> {
-        Err(Status::permission_denied("not for a directory"))
-    }
-}
-
-#[async_trait]
-impl UserAttributeService for Identity {
-    async fn list_user_attributes(
-        &self,
-        request: Request<ListUserAttributesRequest>,
-    ) -> Result<Response<ListUserAttributesResponse>, Status> {
-        let directory = self.begin("ListUserAttributes", &request, false)?;
-        let user_attributes = directory.user_attributes.clone();
-        Ok(Response::new(ListUserAttributesResponse { user_attributes, next_page_token: String::new() }))
-    }
-
-    async fn create_user_attribute(
-        &self,
-        _: Request<CreateUserAttributeRequest>,
-    ) -> Result<Response<UserAttribute>, Status> {
-        Err(Status::permission_denied("not for a directory"))
-    }
-
-    async fn delete_user_attribute(&self, _: Request<DeleteUserAttributeRequest>) -> Result<Response<Empty>, Status> {
-        Err(Status::permission_denied("not for a directory"))
-    }
-}
-
-#[async_trait]
-impl ProvisioningLogService for Identity {
-    async fn append_provisioning_entries(
-        &self,
-        request: Request<AppendProvisioningEntriesRequest>,
-    ) -> Result<Response<AppendProvisioningEntriesResponse>, Status> {
-        let mut directory = self.directory();
-        if let Some(Fault::Status(status)) =
-            directory.faults.get_mut("AppendProvisioningEntries").and_then(VecDeque::pop_front)
-        {
-            return Err(status);
-        }
-        let entries = request.into_inner().entries;
-        let appended_count = i64::try_from(entries.len()).unwrap();
-        directory.log.extend(entries);
-        Ok(Response::new(AppendProvisioningEntriesResponse { appended_count }))
-    }
-
-    async fn list_provisioning_entries(
-        &self,
-        _: Request<ListProvisioningEntriesRequest>,
-    ) -> Result<Response<ListProvisioningEntriesResponse>, Status> {
-        Err(Status::permission_denied("not for a directory"))
-    }
-
-    async fn get_provisioning_summary(
-        &self,
-        _: Request<GetProvisioningSummaryRequest>,
-    ) -> Result<Response<ProvisioningSummary>, Status> {
-        Err(Status::permission_denied("not for a directory"))
     }
 }
