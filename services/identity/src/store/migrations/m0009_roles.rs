@@ -150,3 +150,106 @@ fn row((tenant, user): (Uuid, Uuid), key: String, at_us: i64) -> directory_role:
         assigned_at_us: Set(at_us),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use database::{
+        Database,
+        testing::{
+            Engine::{self, Postgres, Sqlite},
+            TestDatabase,
+        },
+    };
+    use ids::{TenantId, UserId};
+    use rstest::rstest;
+    use sea_orm::ColumnTrait;
+    use sea_orm_migration::MigratorTrait;
+
+    use super::*;
+    use crate::{
+        domain::{RoleOrigin, RoleSource},
+        store::{Migrator, Store, entity::tenant},
+    };
+
+    const SERVICE: &str = "identity";
+
+    /// The schema before this migration.
+    struct Before;
+
+    #[async_trait]
+    impl MigratorTrait for Before {
+        fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+            let mut migrations = Migrator::migrations();
+            migrations.retain(|migration| migration.name() < Migration.name());
+            migrations
+        }
+    }
+
+    fn earlier(tenant: TenantId, id: UserId, number: u64) -> user::ActiveModel {
+        user::ActiveModel {
+            tenant_id: Set(tenant.uuid()),
+            id: Set(id.uuid()),
+            user_name: Set(format!("user{number}")),
+            user_name_key: Set(format!("user{number}")),
+            external_id: Set(Some("e1".to_owned())),
+            provisioned_active: Set(number > 0),
+            profile: Set(r#"{"roles":[{"value":"Developer"},{"value":"Wizard"},{"value":"DEVELOPER"}]}"#.to_owned()),
+            version: Set(1),
+            created_at_us: Set(3),
+            updated_at_us: Set(7),
+            ..user::ActiveModel::default()
+        }
+    }
+
+    #[rstest]
+    #[tokio::test]
+    async fn roles_that_a_directory_gave_before_an_upgrade_count_after_it(#[values(Sqlite, Postgres)] engine: Engine) {
+        let Some(place) = TestDatabase::empty(engine).await.unwrap() else { return };
+        let database = Database::open(place.location(), SERVICE).await.unwrap();
+        database.migrate::<Before>(SERVICE).await.unwrap();
+        let tenant = TenantId::generate();
+        let ids: Vec<UserId> = (0..=BATCH).map(|_| UserId::generate()).collect();
+        let users: Vec<_> = (0..).zip(&ids).map(|(number, id)| earlier(tenant, *id, number)).collect();
+        let written = database.write(move |tx| {
+            let users = users.clone();
+            Box::pin(async move {
+                let row = tenant::ActiveModel {
+                    id: Set(tenant.uuid()),
+                    name: Set("acme".into()),
+                    provisioning_state: Set("on".into()),
+                    provisioning_state_since_us: Set(0),
+                    default_role: Set("explorer".into()),
+                    created_at_us: Set(0),
+                    ..tenant::ActiveModel::default()
+                };
+                tenant::Entity::insert(row).exec_without_returning(tx).await?;
+                user::Entity::insert_many(users).exec_without_returning(tx).await?;
+                Ok::<_, database::Error<()>>(())
+            })
+        });
+        written.await.unwrap();
+        database.migrate::<Migrator>(SERVICE).await.unwrap();
+        let store = Store::new(database.clone());
+        for id in [ids[1], ids[ids.len() - 1]] {
+            let found = store.user(tenant, id).await.unwrap();
+            let role = found.role.unwrap();
+            assert_eq!((role.role.as_str(), role.source), ("developer", RoleSource::Provisioned));
+            let [assignment] = &*found.role_assignments else { panic!("{:?}", found.role_assignments) };
+            assert_eq!(assignment.origin, RoleOrigin::Provisioned { value: "Developer".to_owned() });
+            assert_eq!((&*assignment.assigned_by, assignment.assigned_at.0), ("", 7));
+        }
+        let ended: Vec<(Uuid, Option<String>)> = user::Entity::find()
+            .filter(user::Column::AccessEndedAtUs.eq(7))
+            .select_only()
+            .columns([user::Column::Id, user::Column::AccessEndedExternalId])
+            .into_tuple()
+            .all(database.read())
+            .await
+            .unwrap();
+        assert_eq!(
+            ended,
+            [(ids[0].uuid(), Some("e1".to_owned()))],
+            "who is without access is so since the last change"
+        );
+    }
+}

@@ -30,13 +30,37 @@ const SQLITE: &str = "WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FR
 const EMAILS: &str = "INSERT INTO user_emails (tenant_id, user_id, ordinal, value_key)
     SELECT tenant_id, id, 0, 'm' || created_at_us FROM users WHERE tenant_id = $1 AND created_at_us <= 20000";
 
+/// A statement that fills a tenant with 1,700 users, on each engine.
+pub(super) struct Filled {
+    postgres: &'static str,
+    sqlite: &'static str,
+}
+
+pub(super) const FILLED: Filled = Filled {
+    postgres: "INSERT INTO users (tenant_id, id, user_name, user_name_key, provisioned_active, profile, version, created_at_us, updated_at_us)
+        SELECT $1, gen_random_uuid(), 'u' || n, 'u' || n, true, '{}', 1, n, n FROM generate_series(1, 1700) AS n",
+    sqlite: "WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < 1700)
+        INSERT INTO users (tenant_id, id, user_name, user_name_key, provisioned_active, profile, version, created_at_us, updated_at_us)
+        SELECT $1, randomblob(16), 'u' || n, 'u' || n, true, '{}', 1, n, n FROM s",
+};
+
+impl Filled {
+    pub(super) const fn of(&self, engine: Engine) -> &'static str {
+        match engine {
+            Sqlite => self.sqlite,
+            Postgres => self.postgres,
+        }
+    }
+}
+
 impl World {
     /// Statements with the tenant as their one value.
-    pub(super) async fn run(&self, statements: &'static [&'static str]) {
-        let tenant = self.tenant.uuid();
+    pub(super) async fn run(&self, statements: &[&'static str]) {
+        let (tenant, statements) = (self.tenant.uuid(), statements.to_vec());
         let done = self.store.database.write(move |tx| {
+            let statements = statements.clone();
             Box::pin(async move {
-                for sql in statements {
+                for sql in &statements {
                     let engine = tx.get_database_backend();
                     let values = sql.contains("$1").then(|| tenant.into());
                     tx.execute_raw(Statement::from_sql_and_values(engine, *sql, values)).await?;
