@@ -17,11 +17,11 @@ const FILES: &[&str] = &[
     "rollcall/identity/v1/groups.proto",
     "rollcall/identity/v1/personal_data.proto",
     "rollcall/identity/v1/provisioning_log.proto",
-    "rollcall/identity/v1/remarks.proto",
     "rollcall/identity/v1/roles.proto",
     "rollcall/identity/v1/tenants.proto",
     "rollcall/identity/v1/user_attributes.proto",
     "rollcall/identity/v1/users.proto",
+    "rollcall/identity/v1/write_notes.proto",
 ];
 
 /// Messages whose maps are printed in the order of the names.

@@ -35,6 +35,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "audit",
             "authn",
             "bootstrap",
+            "case-key",
             "database",
             "entra-client",
             "identity",

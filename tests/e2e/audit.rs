@@ -21,7 +21,7 @@ async fn acted(deployment: Deployment) -> Option<Rollcall> {
     assert_eq!(rollcall.scim(&key, Method::POST, "/Users", Some(&ada)).await.status, 201);
     for command in [
         &["user", "set-role", "ada@example.com", "explorer"][..],
-        &["user", "set-role", "ada@example.com", "admin"],
+        &["user", "set-role", "ada@example.com", "developer"],
         &["user", "clear-role", "ada@example.com"],
         &["user", "deactivate", "ada@example.com"],
         &["user", "restore", "ada@example.com"],
@@ -60,8 +60,8 @@ async fn r24_each_act_leaves_a_chained_entry_that_says_what_changed(
     for change in [
         "provisioning: off -> on",
         "manual_role: none -> explorer",
-        "manual_role: explorer -> admin",
-        "manual_role: admin -> none",
+        "manual_role: explorer -> developer",
+        "manual_role: developer -> none",
         "suspended: false -> true",
         "suspended: true -> false",
         "type: none -> string",

@@ -124,7 +124,7 @@ async fn a_deprovisioned_user_is_told_to_whoever_watches(
     let ended = rollcall.scim(&directory, Method::PATCH, &path, Some(&patch)).await;
     assert!(ended.status.is_success(), "{ended:?}");
     let mut changes = Vec::new();
-    while changes.len() < 2 {
+    while changes.len() < 3 {
         changes.extend(next(&mut stream).await.unwrap().changes);
     }
     let change = &changes[1];
@@ -134,9 +134,12 @@ async fn a_deprovisioned_user_is_told_to_whoever_watches(
     assert_eq!(change.actor, format!("key:{directory_id}"));
     // The id under which the façade answered is the one that the feed tells.
     assert_eq!(change.request_id, ended.header("x-request-id"));
+    // And so she has no role.
+    let role = &changes[2];
+    assert_eq!((&*role.kind, &*role.before["role"], role.after.get("role")), ("role.changed", "explorer", None));
     // When nothing happens, a word comes all the same.
     let quiet = next(&mut stream).await.unwrap();
-    assert!(quiet.changes.is_empty() && quiet.position == change.position && quiet.head == quiet.position, "{quiet:?}");
+    assert!(quiet.changes.is_empty() && quiet.position == role.position && quiet.head == quiet.position, "{quiet:?}");
 }
 
 #[rstest]

@@ -16,6 +16,9 @@ async fn create(rollcall: &Rollcall, key: &str, name: &str) -> String {
 async fn a_promotion_and_a_suspension_and_their_reversals() {
     let (rollcall, key) = Rollcall::provisioned(UpSqlite).await.unwrap();
     let id = create(&rollcall, &key, "Ada@example.com").await;
+    // Another admin, so that what becomes of ada is not refused (rule R20).
+    create(&rollcall, &key, "root@example.com").await;
+    rollcall.succeed(&["user", "set-role", "root@example.com", "admin"]);
     // The name is found without case (rule R15).
     rollcall.succeed(&["user", "set-role", "ada@EXAMPLE.com", "admin"]);
     let user = rollcall.json(&["user", "show", "ada@example.com"]);

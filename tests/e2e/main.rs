@@ -26,6 +26,7 @@ mod provisioning_state;
 mod proxy;
 mod recorded;
 mod replicas;
+mod roles;
 mod secrets;
 mod service_identity;
 mod user_attributes;

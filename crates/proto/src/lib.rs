@@ -7,8 +7,8 @@ pub mod peer;
 pub use channel::Channel;
 pub use peer::{Peer, Service};
 
-/// Where an answer's metadata holds [`identity::v1::Remarks`], encoded.
-pub const REMARKS: &str = "rollcall-remarks-bin";
+/// Where an answer's metadata holds [`identity::v1::WriteNotes`], encoded.
+pub const WRITE_NOTES: &str = "rollcall-notes-bin";
 
 /// Every message and service, encoded as a `google.protobuf.FileDescriptorSet`, for reflection and for tests that walk them.
 pub const DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptor_set.bin"));

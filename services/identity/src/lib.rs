@@ -3,6 +3,7 @@
 
 mod domain;
 mod retention;
+mod role_batches;
 mod rpc;
 mod store;
 
@@ -15,6 +16,7 @@ use tonic::service::RoutesBuilder;
 use crate::{
     domain::{Founder, TenantName},
     retention::Retention,
+    role_batches::RoleBatches,
     rpc::{Listener, Rpc},
     store::Store,
 };
@@ -66,6 +68,7 @@ pub struct TenantError {
 pub struct Identity {
     store: Store,
     _retention: Arc<Retention>,
+    _role_batches: Arc<RoleBatches>,
 }
 
 impl Identity {
@@ -82,7 +85,8 @@ impl Identity {
         .map_err(OpenError::Schema)?;
         let store = Store::new(database);
         let retention = Arc::new(Retention::start(store.clone(), config.log_retention));
-        Ok(Self { store, _retention: retention })
+        let role_batches = Arc::new(RoleBatches::start(store.clone()));
+        Ok(Self { store, _retention: retention, _role_batches: role_batches })
     }
 
     /// Adds every gRPC service of identity for those who call it, each behind the check of its callers. A directory's key opens nothing here.

@@ -14,8 +14,8 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::{
     address::SafeUrl,
     commands::{
-        api_key, audit, changes, generate, group, log, migrate, operator_key, scim, signing_key, simulate, tenant,
-        trust, user, user_attribute,
+        api_key, audit, changes, generate, group, log, migrate, operator_key, role, scim, signing_key, simulate,
+        tenant, trust, user, user_attribute,
     },
     failure, output, serve, up,
 };
@@ -88,6 +88,8 @@ pub(crate) enum Command {
     UserAttribute(user_attribute::Command),
     #[command(subcommand)]
     Group(group::Command),
+    #[command(subcommand)]
+    Role(role::Command),
     #[command(subcommand)]
     Tenant(tenant::Command),
     #[command(subcommand)]

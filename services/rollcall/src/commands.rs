@@ -8,6 +8,7 @@ pub(crate) mod group;
 pub(crate) mod log;
 pub(crate) mod migrate;
 pub(crate) mod operator_key;
+pub(crate) mod role;
 pub(crate) mod scim;
 pub(crate) mod signing_key;
 pub(crate) mod simulate;

@@ -24,8 +24,8 @@ use std::process::ExitCode;
 use anyhow::Context;
 use cli::{Cli, Command};
 use commands::{
-    api_key, audit, changes, generate, group, log, migrate, operator_key, scim, signing_key, simulate, tenant, trust,
-    user, user_attribute,
+    api_key, audit, changes, generate, group, log, migrate, operator_key, role, scim, signing_key, simulate, tenant,
+    trust, user, user_attribute,
 };
 use failure::Failure;
 use session::Session;
@@ -79,6 +79,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::User(command) => user::run(command, &Session::open(&connection)?).await,
         Command::UserAttribute(command) => user_attribute::run(command, &Session::open(&connection)?).await,
         Command::Group(command) => group::run(command, &Session::open(&connection)?).await,
+        Command::Role(command) => role::run(command, &Session::open(&connection)?).await,
         Command::Tenant(command) => tenant::run(command, &Session::open(&connection)?).await,
         Command::Log(args) => log::run(args, &Session::open(&connection)?).await,
         Command::Audit(command) => audit::run(command, &connection).await,

@@ -153,7 +153,15 @@ impl Refusal {
                  userName, externalId, displayName or emails.value",
             )
             .into(),
+            // A directory is refused none of what an administrator is, and asks for none of the rest.
             ErrorReason::TenantNameTaken
+            | ErrorReason::LastAdmin
+            | ErrorReason::NeedsAdmin
+            | ErrorReason::RoleTaken
+            | ErrorReason::RoleInUse
+            | ErrorReason::TooManyRoles
+            | ErrorReason::RoleMappingTaken
+            | ErrorReason::TooManyRoleMappings
             | ErrorReason::UserAttributeTaken
             | ErrorReason::TooManyUserAttributes
             | ErrorReason::PositionOutOfRange

@@ -228,7 +228,7 @@ impl Directory {
             let request = self.request(message.clone(), &principal);
             let status = match act(self.clients.clone(), request).await {
                 Ok(response) => {
-                    self.recorder.remarks(response.metadata());
+                    self.recorder.answered_with(response.metadata());
                     return Ok(response.into_inner());
                 }
                 Err(status) => status,

@@ -4,8 +4,8 @@
 //! What cannot be kept is counted, and the count is an entry too: a log that lacks something says so.
 
 mod fix;
+mod notes;
 mod recorder;
-mod remark;
 mod target;
 
 use std::{

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use ids::TenantId;
 
-use crate::domain::Remarks;
+use crate::domain::WriteNotes;
 
 /// On whose behalf a call runs, and as what it is recorded.
 #[derive(Clone, Debug)]
@@ -21,10 +21,12 @@ pub(crate) struct Caller {
     pub(crate) request_id: String,
     /// Whether this is a directory's own traffic: it obeys the provisioning state, and stands in the provisioning log and not in the audit log.
     pub(crate) provisioning: bool,
+    /// Whether the caller may do what needs `admin` (rule R6).
+    pub(crate) administrator: bool,
     /// Whether even a read is recorded in the audit log (the operator's, rule R5).
     pub(crate) operator: bool,
-    /// What is to be told beside the answer to a write.
-    pub(crate) remarks: Remarks,
+    /// Where a write leaves word of what it did beside what it was asked for.
+    pub(crate) notes: WriteNotes,
 }
 
 /// Who makes a tenant: there is none yet that a [`Caller`] could be of.

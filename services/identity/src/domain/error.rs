@@ -50,6 +50,23 @@ pub(crate) enum Error {
     UnknownMembers { ids: Vec<String> },
     #[error("these are ids of groups, and groups cannot be members: {}", .ids.join(", "))]
     NestedGroups { ids: Vec<String> },
+    /// The act would leave the tenant without an admin (rule R20).
+    #[error("this would take the role `admin` from the tenant's last active admin")]
+    LastAdmin,
+    /// The caller gives what it lacks (rule R6).
+    #[error("{0} needs the scope `admin`")]
+    NeedsAdmin(&'static str),
+    #[error("the tenant has a role of this id")]
+    RoleTaken,
+    /// The role cannot go while something names it.
+    #[error("the role is in use: {0}")]
+    RoleInUse(String),
+    #[error("the tenant has as many roles as it may")]
+    TooManyRoles,
+    #[error("the group is mapped to this role already")]
+    RoleMappingTaken,
+    #[error("the tenant has as many mappings of groups to roles as it may")]
+    TooManyRoleMappings,
     #[error("provisioning is off for this tenant")]
     ProvisioningOff { reason: StateReason },
     #[error("provisioning is paused for this tenant")]

@@ -11,14 +11,15 @@ mod page;
 mod profile;
 mod provisioning_cycle;
 mod provisioning_log;
-mod remark;
 mod role;
+mod role_mapping;
 pub(crate) mod search;
 mod tenant;
 mod text;
 mod time;
 mod user;
 mod user_attribute;
+mod write_note;
 
 pub(crate) use caller::{Caller, Founder};
 pub(crate) use case_key::CaseKey;
@@ -38,8 +39,11 @@ pub(crate) use provisioning_log::{
     NOTE_MAX, NOTES_MAX, Note, Operation, ProvisionedType, ProvisioningOutcome, SEEN_MAX, SENTENCE_MAX, SUBJECTS_MAX,
     Subject, VALUE_MAX, subject_key,
 };
-pub(crate) use remark::{Remark, Remarks};
-pub(crate) use role::{BUILT_IN, EffectiveRole, RoleId, RoleSource};
+pub(crate) use role::{
+    ADMIN, BUILT_IN, DefaultRole, EffectiveRole, ROLE_MAPPINGS_MAX, ROLES_MAX, Role, RoleAccess, RoleAssignment,
+    RoleDraft, RoleId, RoleOrigin, RoleSource, role_keys,
+};
+pub(crate) use role_mapping::{MappedGroup, RoleMapping};
 pub(crate) use tenant::{ProvisioningState, StateReason, Tenant, TenantName};
 pub(crate) use text::{DisplayName, ExternalId};
 pub(crate) use time::Timestamp;
@@ -48,3 +52,4 @@ pub(crate) use user_attribute::{
     AttributeName, AttributeType, AttributeValue, AttributeValues, USER_ATTRIBUTES_MAX, UserAttribute,
     UserAttributeDraft, resolve,
 };
+pub(crate) use write_note::{WRITE_NOTES_MAX, WriteNote, WriteNotes};

@@ -18,6 +18,8 @@ pub(crate) struct Tenant {
     pub(crate) provisioning_state_since: Timestamp,
     pub(crate) provisioning_state_reason: String,
     pub(crate) default_role: RoleId,
+    /// Whether `admin` counts where a directory gives it (rule R21).
+    pub(crate) directory_admin: bool,
     pub(crate) created_at: Timestamp,
 }
 

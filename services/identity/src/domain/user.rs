@@ -4,7 +4,7 @@ use ids::{GroupId, UserId};
 
 use crate::domain::{
     AttributeValues, CaseKey, DisplayName, EffectiveRole, ExternalId, InvalidField, PROFILE_BYTES_MAX, Profile,
-    Timestamp, USER_ATTRIBUTES, text,
+    RoleAssignment, Timestamp, USER_ATTRIBUTES, text,
 };
 
 /// The name by which a directory knows a user: unique in the tenant without case, kept as sent.
@@ -74,8 +74,14 @@ pub(crate) struct User {
     pub(crate) governing_active: bool,
     /// Whether an administrator took access away (rule R23).
     pub(crate) suspended: bool,
+    /// The rank of the tenant's default role.
+    pub(crate) default_rank: i32,
     /// The role in effect; none without access.
     pub(crate) role: Option<EffectiveRole>,
+    /// What each source gives, in the order in which they decide; the default is not among them.
+    pub(crate) role_assignments: Vec<RoleAssignment>,
+    /// Since when roles above the tenant's default have no effect, where they have none (rule R18).
+    pub(crate) roles_held_at: Option<Timestamp>,
     pub(crate) version: i64,
     pub(crate) created_at: Timestamp,
     pub(crate) updated_at: Timestamp,
@@ -89,5 +95,10 @@ impl User {
     /// Whether the person has access.
     pub(crate) const fn active(&self) -> bool {
         self.governing_active && !self.suspended && self.deleted_at.is_none()
+    }
+
+    /// Whether some source gives a role that would be held.
+    pub(crate) fn has_role_above_default(&self) -> bool {
+        self.role_assignments.iter().any(|assignment| assignment.rank > self.default_rank)
     }
 }

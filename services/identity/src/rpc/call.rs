@@ -2,15 +2,14 @@
 
 use std::net::IpAddr;
 
-use authn::{TenantError, grpc};
+use authn::{Scope, TenantError, grpc};
 use ids::TenantId;
-use prost::Message;
-use proto::{Peer, REMARKS, identity::v1 as wire};
+use proto::Peer;
 use telemetry::RequestId;
-use tonic::{Request, Response, Status, metadata::MetadataValue};
+use tonic::{Request, Status};
 
 use crate::{
-    domain::{Caller, Error, InvalidField, ProvisioningState, Remark, Remarks, StateReason},
+    domain::{Caller, Error, InvalidField, ProvisioningState, StateReason, WriteNotes},
     rpc::{Listener, Rpc},
 };
 
@@ -76,31 +75,10 @@ impl Rpc {
             request_id: request.extensions().get().map(RequestId::to_string).unwrap_or_default(),
             // Whatever else a key may do: what the façade does with it is a directory's traffic, and what comes in elsewhere is not.
             provisioning: matches!(self.listener, Listener::Internal(_)),
+            administrator: principal.scopes.allows(Scope::Admin),
             operator: principal.is_operator(),
-            remarks: Remarks::default(),
+            notes: WriteNotes::default(),
         })
-    }
-}
-
-/// The answer to a write, with what is to be told beside it.
-pub(super) fn answer<T>(caller: &Caller, message: T) -> Response<T> {
-    let mut response = Response::new(message);
-    let remarks: Vec<wire::Remark> = caller.remarks.take().into_iter().map(Into::into).collect();
-    if !remarks.is_empty() {
-        let encoded = wire::Remarks { remarks }.encode_to_vec();
-        response.metadata_mut().insert_bin(REMARKS, MetadataValue::from_bytes(&encoded));
-    }
-    response
-}
-
-impl From<Remark> for wire::Remark {
-    fn from(remark: Remark) -> Self {
-        let (kind, user) = match remark {
-            Remark::Adopted => (wire::RemarkKind::Adopted, None),
-            Remark::DeletedNamesake(user) => (wire::RemarkKind::DeletedNamesake, Some(user)),
-            Remark::ExternalIdShared(user) => (wire::RemarkKind::ExternalIdShared, Some(user)),
-        };
-        Self { kind: kind.into(), user_id: user.map_or_else(String::new, |user| user.to_string()) }
     }
 }
 

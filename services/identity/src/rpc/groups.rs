@@ -16,8 +16,8 @@ use crate::{
     },
     rpc::{
         Rpc,
-        call::{Read, answer},
-        filters,
+        call::Read,
+        filters, notes,
         paging::{self, Asked, Digest},
     },
     store::{ChangeGroup, CreateGroup, DeleteGroup, ListMembers},
@@ -32,7 +32,7 @@ impl GroupService for Rpc {
         check_member_ids(member_ids.len())?;
         let create = CreateGroup { draft: draft(group).map_err(Error::from)?, member_ids };
         let group = self.store.create_group(&caller, create).await?;
-        Ok(answer(&caller, group.into()))
+        Ok(notes::response(&caller, group.into()))
     }
 
     async fn get_group(&self, request: Request<GetGroupRequest>) -> Result<Response<wire::Group>, Status> {
@@ -68,7 +68,7 @@ impl GroupService for Rpc {
         let changes = group_changes(changes)?;
         let change = ChangeGroup { group: id(&group_id)?, changes, expected_version };
         let group = self.store.change_group(&caller, change).await?;
-        Ok(answer(&caller, group.into()))
+        Ok(notes::response(&caller, group.into()))
     }
 
     async fn delete_group(&self, request: Request<DeleteGroupRequest>) -> Result<Response<Empty>, Status> {
@@ -76,7 +76,7 @@ impl GroupService for Rpc {
         let caller = self.writer(&request, tenant_id, "/rollcall.identity.v1.GroupService/DeleteGroup")?;
         let delete = DeleteGroup { group: id(group_id)?, expected_version: *expected_version };
         self.store.delete_group(&caller, delete).await?;
-        Ok(answer(&caller, Empty {}))
+        Ok(notes::response(&caller, Empty {}))
     }
 
     async fn list_members(
@@ -103,7 +103,8 @@ impl GroupService for Rpc {
     }
 }
 
-fn id(text: &str) -> Result<GroupId, Error> {
+/// An id that no group can have is an id that no group has.
+pub(super) fn id(text: &str) -> Result<GroupId, Error> {
     text.parse().map_err(|_| Error::NotFound("group"))
 }
 

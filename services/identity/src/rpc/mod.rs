@@ -6,6 +6,7 @@ mod changes;
 mod departures;
 mod filters;
 mod groups;
+mod notes;
 mod paging;
 mod personal_data;
 mod profile;

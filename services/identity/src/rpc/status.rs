@@ -53,6 +53,13 @@ fn parts(error: &Error) -> (Code, ErrorReason, Vec<(&'static str, String)>) {
         }
         Error::UnknownMembers { ids } => (Code::InvalidArgument, ErrorReason::UnknownMember, ids_refused(ids)),
         Error::NestedGroups { ids } => (Code::InvalidArgument, ErrorReason::NestedGroup, ids_refused(ids)),
+        Error::LastAdmin => (Code::FailedPrecondition, ErrorReason::LastAdmin, vec![]),
+        Error::NeedsAdmin(_) => (Code::PermissionDenied, ErrorReason::NeedsAdmin, vec![]),
+        Error::RoleTaken => (Code::AlreadyExists, ErrorReason::RoleTaken, vec![]),
+        Error::RoleInUse(_) => (Code::FailedPrecondition, ErrorReason::RoleInUse, vec![]),
+        Error::TooManyRoles => (Code::FailedPrecondition, ErrorReason::TooManyRoles, vec![]),
+        Error::RoleMappingTaken => (Code::AlreadyExists, ErrorReason::RoleMappingTaken, vec![]),
+        Error::TooManyRoleMappings => (Code::FailedPrecondition, ErrorReason::TooManyRoleMappings, vec![]),
         Error::ProvisioningOff { reason } => {
             (Code::FailedPrecondition, ErrorReason::ProvisioningOff, because(reason, vec![]))
         }
@@ -107,9 +114,9 @@ mod tests {
     use super::*;
     use crate::domain::{OutOfRange, Position};
 
-    #[test]
-    fn every_refusal_has_its_code_and_reason() {
-        let errors = [
+    /// One of each.
+    fn refusals() -> Vec<Error> {
+        vec![
             Error::NotFound("user"),
             Error::InvalidField(InvalidField::new("user_name", "must not be empty")),
             Error::UnsupportedFilter { field: "nick_name".into(), problem: "no index".into() },
@@ -122,6 +129,13 @@ mod tests {
             Error::VersionMismatch { stored: 7 },
             Error::UnknownMembers { ids: vec!["x".into()] },
             Error::NestedGroups { ids: vec!["g".into()] },
+            Error::LastAdmin,
+            Error::NeedsAdmin("giving the role `admin`"),
+            Error::RoleTaken,
+            Error::RoleInUse("2 groups are mapped to it".into()),
+            Error::TooManyRoles,
+            Error::RoleMappingTaken,
+            Error::TooManyRoleMappings,
             Error::ProvisioningOff { reason: StateReason::stored(String::new()) },
             Error::ProvisioningPaused { reason: StateReason::stored("a flood".into()) },
             Error::ProvisioningPreview { would: "create a user".into(), reason: StateReason::stored(String::new()) },
@@ -134,8 +148,12 @@ mod tests {
             Error::Ending,
             Error::StoreUnavailable,
             Error::Internal,
-        ];
-        let table: Vec<String> = errors
+        ]
+    }
+
+    #[test]
+    fn every_refusal_has_its_code_and_reason() {
+        let table: Vec<String> = refusals()
             .into_iter()
             .map(|error| {
                 let (code, reason, metadata) = parts(&error);
@@ -155,6 +173,13 @@ mod tests {
             r#"Aborted ERROR_REASON_VERSION_MISMATCH [("version", "7")] the stored version is 7"#,
             r#"InvalidArgument ERROR_REASON_UNKNOWN_MEMBER [("ids", "x"), ("count", "1")] no user has ever had these ids: x"#,
             r#"InvalidArgument ERROR_REASON_NESTED_GROUP [("ids", "g"), ("count", "1")] these are ids of groups, and groups cannot be members: g"#,
+            r#"FailedPrecondition ERROR_REASON_LAST_ADMIN [] this would take the role `admin` from the tenant's last active admin"#,
+            r#"PermissionDenied ERROR_REASON_NEEDS_ADMIN [] giving the role `admin` needs the scope `admin`"#,
+            r#"AlreadyExists ERROR_REASON_ROLE_TAKEN [] the tenant has a role of this id"#,
+            r#"FailedPrecondition ERROR_REASON_ROLE_IN_USE [] the role is in use: 2 groups are mapped to it"#,
+            r#"FailedPrecondition ERROR_REASON_TOO_MANY_ROLES [] the tenant has as many roles as it may"#,
+            r#"AlreadyExists ERROR_REASON_ROLE_MAPPING_TAKEN [] the group is mapped to this role already"#,
+            r#"FailedPrecondition ERROR_REASON_TOO_MANY_ROLE_MAPPINGS [] the tenant has as many mappings of groups to roles as it may"#,
             r#"FailedPrecondition ERROR_REASON_PROVISIONING_OFF [] provisioning is off for this tenant"#,
             r#"FailedPrecondition ERROR_REASON_PROVISIONING_PAUSED [("state_reason", "a flood")] provisioning is paused for this tenant"#,
             r#"FailedPrecondition ERROR_REASON_PROVISIONING_PREVIEW [("would", "create a user")] provisioning is in preview for this tenant: this would create a user"#,

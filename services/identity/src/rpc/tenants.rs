@@ -5,16 +5,17 @@ use ids::TenantId;
 use pbjson_types::Empty;
 use proto::identity::v1::{
     self as wire, CreateTenantRequest, DeleteTenantRequest, GetTenantRequest, ListTenantsRequest, ListTenantsResponse,
+    SetDefaultRoleRequest, SetDefaultRoleResponse, SetDirectoryAdminRequest, SetDirectoryAdminResponse,
     SetProvisioningStateRequest, get_tenant_request::By, tenant_service_server::TenantService,
 };
 use tonic::{Request, Response, Status, async_trait};
 
 use crate::{
-    domain::{Error, Founder, InvalidField, ProvisioningState, StateReason, Tenant, TenantName},
+    domain::{Error, Founder, InvalidField, ProvisioningState, RoleId, StateReason, Tenant, TenantName},
     rpc::{
         Rpc,
         call::{self, Read},
-        paging,
+        paging, roles,
     },
 };
 
@@ -110,6 +111,29 @@ impl TenantService for Rpc {
         self.store.delete_tenant(&caller).await?;
         Ok(Response::new(Empty {}))
     }
+
+    async fn set_default_role(
+        &self,
+        request: Request<SetDefaultRoleRequest>,
+    ) -> Result<Response<SetDefaultRoleResponse>, Status> {
+        let SetDefaultRoleRequest { tenant_id, role, validate_only } = request.get_ref();
+        let caller = self.writer(&request, tenant_id, "/rollcall.identity.v1.TenantService/SetDefaultRole")?;
+        let role = RoleId::parse(role).map_err(Error::from)?;
+        let set = self.store.set_default_role(&caller, roles::doing(*validate_only), role).await?;
+        let moved_count = set.people.map(roles::count);
+        Ok(Response::new(SetDefaultRoleResponse { tenant: Some(set.value.into()), moved_count }))
+    }
+
+    async fn set_directory_admin(
+        &self,
+        request: Request<SetDirectoryAdminRequest>,
+    ) -> Result<Response<SetDirectoryAdminResponse>, Status> {
+        let SetDirectoryAdminRequest { tenant_id, directory_admin, validate_only } = request.get_ref();
+        let caller = self.writer(&request, tenant_id, "/rollcall.identity.v1.TenantService/SetDirectoryAdmin")?;
+        let set = self.store.set_directory_admin(&caller, roles::doing(*validate_only), *directory_admin).await?;
+        let moved_count = roles::count(set.people.unwrap_or_default());
+        Ok(Response::new(SetDirectoryAdminResponse { tenant: Some(set.value.into()), moved_count }))
+    }
 }
 
 impl From<Tenant> for wire::Tenant {
@@ -128,6 +152,7 @@ impl From<Tenant> for wire::Tenant {
             default_role: tenant.default_role.as_str().to_owned(),
             create_time: Some(tenant.created_at.into()),
             provisioning_state_reason: tenant.provisioning_state_reason,
+            directory_admin: tenant.directory_admin,
         }
     }
 }

@@ -5,23 +5,23 @@ use std::collections::HashMap;
 use ids::{TenantId, UserId};
 use pbjson_types::Empty;
 use proto::identity::v1::{
-    self as wire, CreateUserRequest, DeleteUserRequest, EraseUserRequest, GetUserRequest, ListUsersRequest,
-    ListUsersResponse, ReplaceUserRequest, RestoreUserRequest, SuspendUserRequest, UserView,
+    self as wire, ConfirmUserRolesRequest, CreateUserRequest, DeleteUserRequest, EraseUserRequest, GetUserRequest,
+    ListUsersRequest, ListUsersResponse, ReplaceUserRequest, RestoreUserRequest, SuspendUserRequest, UserView,
     user_service_server::UserService,
 };
 use tonic::{Request, Response, Status, async_trait};
 
 use crate::{
     domain::{
-        Catalogue, DisplayName, Error, ExternalId, InvalidField, MemberOf, Profile, RoleSource, Timestamp, User,
-        UserDraft, UserName,
+        Catalogue, DisplayName, Error, ExternalId, InvalidField, MemberOf, Profile, Timestamp, User, UserDraft,
+        UserName,
     },
     rpc::{
         Rpc,
-        call::{Read, answer},
-        filters,
+        call::Read,
+        filters, notes,
         paging::{self, Asked, Digest},
-        user_attributes,
+        roles, user_attributes,
     },
     store::{DeleteUser, ERASE_USER, ReplaceUser, RestoreUser},
 };
@@ -35,7 +35,7 @@ impl UserService for Rpc {
         // There is no earlier word that could go on to decide.
         draft.provisioned_active.get_or_insert(true);
         let user = self.store.create_user(&caller, draft).await?;
-        Ok(answer(&caller, user.into()))
+        Ok(notes::response(&caller, user.into()))
     }
 
     async fn get_user(&self, request: Request<GetUserRequest>) -> Result<Response<wire::User>, Status> {
@@ -81,8 +81,8 @@ impl UserService for Rpc {
         let user = self.store.replace_user(&caller, ReplaceUser { user: user_id, draft, expected_version }).await?;
         // It is written: an answer without its groups is better than word that it failed.
         match self.viewed(caller.tenant, vec![user.clone()], view).await.map(|mut viewed| viewed.pop()) {
-            Ok(Some(viewed)) => Ok(answer(&caller, viewed)),
-            Ok(None) | Err(_) => Ok(answer(&caller, user.into())),
+            Ok(Some(viewed)) => Ok(notes::response(&caller, viewed)),
+            Ok(None) | Err(_) => Ok(notes::response(&caller, user.into())),
         }
     }
 
@@ -91,7 +91,7 @@ impl UserService for Rpc {
         let caller = self.writer(&request, tenant_id, "/rollcall.identity.v1.UserService/DeleteUser")?;
         let delete = DeleteUser { user: id(user_id)?, expected_version: *expected_version };
         self.store.delete_user(&caller, delete).await?;
-        Ok(answer(&caller, Empty {}))
+        Ok(notes::response(&caller, Empty {}))
     }
 
     async fn suspend_user(&self, request: Request<SuspendUserRequest>) -> Result<Response<wire::User>, Status> {
@@ -118,6 +118,16 @@ impl UserService for Rpc {
             return Err(Error::from(InvalidField::new("instead_of_user_id", problem)).into());
         }
         let user = self.store.restore_user(&caller, RestoreUser { user, instead_of }).await?;
+        Ok(Response::new(user.into()))
+    }
+
+    async fn confirm_user_roles(
+        &self,
+        request: Request<ConfirmUserRolesRequest>,
+    ) -> Result<Response<wire::User>, Status> {
+        let ConfirmUserRolesRequest { tenant_id, user_id } = request.get_ref();
+        let caller = self.writer(&request, tenant_id, "/rollcall.identity.v1.UserService/ConfirmUserRoles")?;
+        let user = self.store.confirm_user_roles(&caller, id(user_id)?).await?;
         Ok(Response::new(user.into()))
     }
 }
@@ -170,8 +180,7 @@ impl From<User> for wire::User {
         let active = user.active();
         let role_source = match user.role.as_ref().map(|role| role.source) {
             None => wire::RoleSource::Unspecified,
-            Some(RoleSource::Manual) => wire::RoleSource::Manual,
-            Some(RoleSource::Default) => wire::RoleSource::Default,
+            Some(source) => roles::source(source),
         };
         Self {
             id: user.id.to_string(),
@@ -189,6 +198,8 @@ impl From<User> for wire::User {
             update_time: Some(user.updated_at.into()),
             user_attributes: user_attributes::to_wire(user.provisioned.attributes),
             groups: Vec::new(),
+            role_assignments: user.role_assignments.into_iter().map(Into::into).collect(),
+            roles_held_time: user.roles_held_at.map(Into::into),
             directory_time: user.directory_since.map(Into::into),
             delete_time: user.deleted_at.map(Into::into),
         }

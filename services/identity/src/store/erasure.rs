@@ -59,6 +59,7 @@ async fn remove(tx: &Tx<'_>, user: UserId) -> Outcome<Vec<String>> {
         Err(database::Error::Refused(Error::NotFound(_))) if is_erased(tx, user).await? => return Ok(Vec::new()),
         locked => locked?,
     };
+    let standing = users::lock_role(tx, user).await?;
     let emails = user_rows::draft(&stored)?.profile.emails.into_iter().filter_map(|email| email.value);
     let names = emails.chain([stored.user_name.clone()]).chain(stored.external_id.clone()).collect();
     let removed = user::Entity::delete_many()
@@ -87,5 +88,6 @@ async fn remove(tx: &Tx<'_>, user: UserId) -> Outcome<Vec<String>> {
         .exec(tx.db)
         .await?;
     tx.changed(ChangeKind::UserErased, user.uuid(), stored.version + 1, Content::default());
+    standing.settle(tx).await?;
     Ok(names)
 }

@@ -78,7 +78,7 @@ fn begin<'a>(tx: &'a Tx<'a>, user: &'a UserId) -> Running<'a, User> {
 }
 
 async fn any(tx: &Tx<'_>, user: UserId) -> Outcome<User> {
-    let mut select = user_rows::select_any(tx.caller.tenant);
+    let mut select = user_rows::select_any(tx.db.get_database_backend(), tx.caller.tenant);
     select.and_where(user::Column::Id.eq(user.uuid()));
     match tx.db.query_one(&select).await? {
         Some(row) => Ok(user_rows::user(&row)?),

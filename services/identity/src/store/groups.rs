@@ -17,8 +17,9 @@ use crate::{
     store::{
         Outcome, Running, Store, check_version,
         entity::group,
-        members, refuse,
+        group_roles, members, refuse,
         resource::Subject,
+        role_mappings,
         tx::{ChangeKind, Tx},
         unavailable,
     },
@@ -133,12 +134,17 @@ fn create_in<'a>(tx: &'a Tx<'a>, create: &'a CreateGroup) -> Running<'a, Group> 
         let insert = group::Entity::insert(group::ActiveModel::from(row.clone()));
         insert.exec_without_returning(tx.db).await.map_err(name_taken)?;
         tx.changed(ChangeKind::GroupCreated, id.uuid(), 1, Content::default().after(described(&row)));
+        // A name may be mapped ahead of its group.
+        let standing = group_roles::before_create(tx, &row, &create.member_ids).await?;
         let joined = members::add(tx, id, &create.member_ids).await?;
         tx.audit(id, || {
             let after = described(&row).with_some("members_added", Moved::of(&joined).named());
             Content::detail("created").after(after)
         });
         members::record(tx, ChangeKind::MemberAdded, id, &joined, 1);
+        if let Some(standing) = standing {
+            standing.settle(tx).await?;
+        }
         Ok(Group::from(row))
     })
 }
@@ -149,6 +155,7 @@ fn change_in<'a>(tx: &'a Tx<'a>, change: &'a ChangeGroup) -> Running<'a, Group> 
         let mut row = lock(tx, change.group).await?;
         check_version(row.version, change.expected_version)?;
         members::check_known(tx, change.changes.iter().map(GroupChange::joining)).await?;
+        let standing = group_roles::before_change(tx, &row, &change.changes).await?;
         let before = described(&row);
         let (mut joined, mut left) = (Moved::default(), Moved::default());
         let next_version = row.version + 1;
@@ -180,6 +187,10 @@ fn change_in<'a>(tx: &'a Tx<'a>, change: &'a ChangeGroup) -> Running<'a, Group> 
             .exec(tx.db)
             .await
             .map_err(name_taken)?;
+        if let Some(standing) = standing {
+            standing.settle(tx).await?;
+            group_roles::tell(tx, &row).await?;
+        }
         Ok(Group::from(row))
     })
 }
@@ -229,6 +240,7 @@ fn delete_in<'a>(tx: &'a Tx<'a>, delete: &'a DeleteGroup) -> Running<'a, ()> {
     Box::pin(async move {
         let row = lock(tx, delete.group).await?;
         check_version(row.version, delete.expected_version)?;
+        let standing = group_roles::before_delete(tx, &row).await?;
         group::Entity::update_many()
             .set(group::ActiveModel {
                 version: Set(row.version + 1),
@@ -243,6 +255,10 @@ fn delete_in<'a>(tx: &'a Tx<'a>, delete: &'a DeleteGroup) -> Running<'a, ()> {
         let what = Content::default().before(described(&row));
         tx.changed(ChangeKind::GroupDeleted, delete.group.uuid(), row.version + 1, what);
         tx.audit(delete.group, || Content::detail("deleted").before(described(&row)));
+        if let Some(standing) = standing {
+            role_mappings::end_with(tx, row.id).await?;
+            standing.settle(tx).await?;
+        }
         Ok(())
     })
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use ids::{GroupId, TenantId, UserId};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, ExprTrait, QueryFilter, QuerySelect,
-    sea_query::{Expr, IntoColumnRef, OnConflict, Order, Query, SelectStatement},
+    sea_query::{Expr, IntoColumnRef, LockType, OnConflict, Order, Query, SelectStatement},
 };
 use uuid::Uuid;
 
@@ -83,11 +83,13 @@ pub(super) async fn check_known<'i>(tx: &Tx<'_>, lists: impl IntoIterator<Item =
     let wanted: BTreeSet<Uuid> = texts.iter().filter_map(|text| parse(text)).collect();
     let mut missing: BTreeSet<Uuid> = wanted.clone();
     for ids in chunks(wanted.into_iter().collect()) {
+        // They stay until the membership refers to them, and are locked before the tenant where roles follow (see `admins`).
         let known: Vec<Uuid> = user::Entity::find()
             .filter(user::Column::TenantId.eq(tx.tenant()))
             .filter(user::Column::Id.is_in(ids))
             .select_only()
             .column(user::Column::Id)
+            .lock(LockType::KeyShare)
             .into_tuple()
             .all(tx.db)
             .await?;
@@ -156,7 +158,8 @@ pub(super) fn record(tx: &Tx<'_>, kind: ChangeKind, group: GroupId, users: &[Uui
     }
 }
 
-async fn all(tx: &Tx<'_>, group: GroupId) -> Outcome<BTreeSet<Uuid>> {
+/// The ids of all members, those of softly deleted users too.
+pub(super) async fn all(tx: &Tx<'_>, group: GroupId) -> Outcome<BTreeSet<Uuid>> {
     let ids: Vec<Uuid> = membership::Entity::find()
         .filter(membership::Column::TenantId.eq(tx.tenant()))
         .filter(membership::Column::GroupId.eq(group.uuid()))
@@ -210,6 +213,7 @@ fn chunks(ids: Vec<Uuid>) -> Vec<Vec<Uuid>> {
     ids.chunks(ROWS_PER_STATEMENT).map(<[Uuid]>::to_vec).collect()
 }
 
-fn parse(id: &str) -> Option<Uuid> {
+/// A user's id, where it can be one.
+pub(super) fn parse(id: &str) -> Option<Uuid> {
     id.parse::<UserId>().ok().map(UserId::uuid)
 }

@@ -3,16 +3,20 @@
 //! Every method takes its tenant first, or the [`Caller`] that carries it. Only [`Store::write`] begins a transaction (rule D2); a write, its
 //! change-feed entries and its audit entries commit together.
 
+mod admins;
 mod audit;
 mod change_retention;
 mod changes;
 mod conditions;
 mod departures;
+mod directory_roles;
 mod document;
+mod effective_roles;
 mod entity;
 mod erasure;
 mod export;
 mod feed;
+mod group_roles;
 mod groups;
 mod listing;
 mod members;
@@ -24,8 +28,13 @@ mod provisioning_erasure;
 mod provisioning_log;
 mod resource;
 mod retention;
+mod returns;
+mod role_batches;
+mod role_catalogue;
+mod role_mappings;
 mod roles;
 mod tenant_deletion;
+mod tenant_roles;
 mod tenants;
 #[cfg(test)]
 mod tests;
@@ -47,11 +56,13 @@ pub(crate) use feed::{Follower, News};
 pub(crate) use groups::{ChangeGroup, CreateGroup, DeleteGroup};
 pub(crate) use members::ListMembers;
 pub(crate) use migrations::Migrator;
+pub(crate) use role_mappings::CreateRoleMapping;
 pub(crate) use roles::SetManualRole;
 pub(crate) use users::{DeleteUser, ReplaceUser, RestoreUser};
 
 use crate::domain::{Caller, Error};
 use feed::Feeds;
+use role_batches::RoleBatches;
 use tx::Tx;
 
 /// A work's outcome inside its transaction.
@@ -69,12 +80,19 @@ pub(crate) struct Store {
     feeds: Feeds,
     /// That a tenant was deleted here.
     deleted: Arc<Notify>,
+    /// Where to tell that people are to be told of their roles.
+    role_batches: RoleBatches,
 }
 
 impl Store {
     pub(crate) fn new(database: Database) -> Self {
-        let costly = Arc::new(Semaphore::new(listing::COSTLY_MAX));
-        Self { database, costly, feeds: Feeds::new(), deleted: Arc::default() }
+        Self {
+            database,
+            costly: Arc::new(Semaphore::new(listing::COSTLY_MAX)),
+            feeds: Feeds::new(),
+            deleted: Arc::default(),
+            role_batches: RoleBatches::default(),
+        }
     }
 
     /// Whether the database answers.
@@ -111,6 +129,63 @@ impl Store {
         }
         written
     }
+
+    /// Runs `work` as [`Store::write`] does, or finds out what it would answer and takes everything back.
+    async fn write_or_rehearse<I, T, W>(&self, caller: &Caller, doing: Doing, input: I, work: W) -> Result<T, Error>
+    where
+        I: Send + Sync + 'static,
+        T: Send + 'static,
+        W: for<'a> Fn(&'a Tx<'a>, &'a I) -> Running<'a, T> + Copy + Send + Sync + 'static,
+    {
+        if doing == Doing::Act {
+            return self.write(caller, input, work).await;
+        }
+        let shared = Arc::new((caller.clone(), input));
+        let rehearsed = self.database.write(move |db| {
+            let shared = Arc::clone(&shared);
+            Box::pin(async move {
+                let (caller, input) = &*shared;
+                let work = async {
+                    let tx = Tx::begin(db, caller).await?;
+                    work(&tx, input).await
+                };
+                let rehearsed = match work.await {
+                    Ok(value) => Rehearsed::Done(value),
+                    Err(database::Error::Refused(error)) => Rehearsed::Refused(error),
+                    Err(database::Error::Database(error)) => return Err(database::Error::Database(error)),
+                };
+                Err::<(), _>(database::Error::Refused(rehearsed))
+            })
+        });
+        match rehearsed.await {
+            Err(database::Error::Refused(Rehearsed::Done(value))) => Ok(value),
+            Err(database::Error::Refused(Rehearsed::Refused(error))) => Err(error),
+            Err(database::Error::Database(error)) => Err(unavailable(&error)),
+            // Nothing is ever kept of a rehearsal.
+            Ok(()) => Err(Error::Internal),
+        }
+    }
+}
+
+/// What a rehearsal came to. It stands where a refusal does, so that all of it is taken back.
+enum Rehearsed<T> {
+    Done(T),
+    Refused(Error),
+}
+
+/// What came of something that gives people other roles, and to how many.
+#[derive(Clone, Debug)]
+pub(crate) struct Moved<T> {
+    pub(crate) value: T,
+    /// None where counting would take too long.
+    pub(crate) people: Option<u64>,
+}
+
+/// Whether something is done, or only found out what it would do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Doing {
+    Act,
+    Validate,
 }
 
 /// Logs the cause of a failure here, where it is last known, and leaves the caller whether to try again.

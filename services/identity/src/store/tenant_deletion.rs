@@ -23,8 +23,12 @@ use crate::{
 
 /// What goes with a tenant: each table, after those that refer to it, with what its key has beside the tenant.
 pub(super) const GOING: &[(&str, &[&str])] = &[
+    ("role_batches", &["id"]),
+    ("role_mappings", &["id"]),
+    ("roles", &["id"]),
     ("memberships", &["group_id", "user_id"]),
     ("role_assignments", &["user_id", "source"]),
+    ("directory_roles", &["user_id", "role_key"]),
     ("user_emails", &["user_id", "ordinal"]),
     ("users", &["id"]),
     ("groups", &["id"]),

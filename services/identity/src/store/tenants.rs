@@ -82,6 +82,7 @@ async fn insert(db: &DatabaseTransaction, id: TenantId, founder: &Founder, name:
         provisioning_state_since_us: now.0,
         provisioning_state_reason: String::new(),
         default_role: RoleId::explorer().as_str().to_owned(),
+        directory_admin: false,
         created_at_us: now.0,
         deleted_at_us: None,
         purged_at_us: None,
@@ -166,6 +167,7 @@ impl From<tenant::Model> for Tenant {
             provisioning_state_since: Timestamp(row.provisioning_state_since_us),
             provisioning_state_reason: row.provisioning_state_reason,
             default_role: RoleId::stored(row.default_role),
+            directory_admin: row.directory_admin,
             created_at: Timestamp(row.created_at_us),
         }
     }

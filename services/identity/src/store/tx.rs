@@ -13,7 +13,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::{
-    domain::{Caller, Error, Holder, ProvisioningState, Remark, StateReason, Timestamp},
+    domain::{Caller, Error, Holder, ProvisioningState, StateReason, Timestamp, WRITE_NOTES_MAX, WriteNote},
     store::{
         Outcome, audit, departures,
         entity::{change, tenant, tenant_position},
@@ -39,6 +39,8 @@ pub(super) enum ChangeKind {
     GroupDeleted,
     MemberAdded,
     MemberRemoved,
+    RoleMappingCreated,
+    RoleMappingDeleted,
 }
 
 impl ChangeKind {
@@ -56,6 +58,8 @@ impl ChangeKind {
             Self::GroupDeleted => "group.deleted",
             Self::MemberAdded => "member.added",
             Self::MemberRemoved => "member.removed",
+            Self::RoleMappingCreated => "role_mapping.created",
+            Self::RoleMappingDeleted => "role_mapping.deleted",
         }
     }
 }
@@ -83,7 +87,9 @@ impl Change {
             | ChangeKind::GroupChanged
             | ChangeKind::GroupDeleted
             | ChangeKind::MemberAdded
-            | ChangeKind::MemberRemoved => false,
+            | ChangeKind::MemberRemoved
+            | ChangeKind::RoleMappingCreated
+            | ChangeKind::RoleMappingDeleted => false,
         }
     }
 }
@@ -93,6 +99,7 @@ struct Records {
     changes: Vec<Change>,
     audit: Option<(String, Content)>,
     ends_tenant: bool,
+    notes: Vec<WriteNote>,
 }
 
 /// What a directory's write is let do.
@@ -117,7 +124,6 @@ pub(super) struct Tx<'t> {
 impl<'t> Tx<'t> {
     /// Begins with the tenant's existence and, for a directory, its provisioning state: both are read in the transaction that they govern.
     pub(super) async fn begin(db: &'t DatabaseTransaction, caller: &'t Caller) -> Outcome<Self> {
-        caller.remarks.clear();
         let mode = check_state(db, caller).await?;
         Ok(Self { db, caller, now: Timestamp::now(), mode, records: Mutex::default() })
     }
@@ -161,10 +167,11 @@ impl<'t> Tx<'t> {
         self.records.lock().unwrap_or_else(PoisonError::into_inner).audit = Some(entry);
     }
 
-    /// Says what a directory's administrator should know of this write.
-    pub(super) fn remark(&self, remark: Remark) {
-        if self.caller.provisioning {
-            self.caller.remarks.add(remark);
+    /// Leaves word of something for whoever asked for this write.
+    pub(super) fn note(&self, note: WriteNote) {
+        let notes = &mut self.records.lock().unwrap_or_else(PoisonError::into_inner).notes;
+        if notes.len() < WRITE_NOTES_MAX && !notes.contains(&note) {
+            notes.push(note);
         }
     }
 
@@ -179,8 +186,9 @@ impl<'t> Tx<'t> {
 
     /// Writes the records. It takes the positions, and with them the row that orders a tenant's commits, so it comes last.
     pub(super) async fn record(self) -> Outcome<()> {
-        let Records { changes, audit, ends_tenant } =
+        let Records { changes, audit, ends_tenant, notes } =
             std::mem::take(&mut *self.records.lock().unwrap_or_else(PoisonError::into_inner));
+        self.caller.notes.set(notes);
         if changes.is_empty() && audit.is_none() {
             return Ok(());
         }

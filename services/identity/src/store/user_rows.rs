@@ -2,17 +2,17 @@
 
 use ids::{TenantId, UserId};
 use sea_orm::{
-    ColumnTrait, DbErr, ExprTrait, FromQueryResult, QueryResult,
-    sea_query::{Expr, Query, SelectStatement},
+    ColumnTrait, DbBackend, DbErr, FromQueryResult, QueryResult,
+    sea_query::{Query, SelectStatement},
 };
 use uuid::Uuid;
 
 use crate::{
-    domain::{
-        AttributeValues, DisplayName, EffectiveRole, ExternalId, Profile, RoleId, RoleSource, Timestamp, User,
-        UserDraft, UserName,
+    domain::{AttributeValues, DisplayName, ExternalId, Profile, RoleAccess, Timestamp, User, UserDraft, UserName},
+    store::{
+        effective_roles::{Lens, Roles, beside_tenant},
+        entity::{tenant, user},
     },
-    store::entity::{role_assignment, tenant, user},
 };
 
 /// A user's row, without the search document: that is written, and asked about, and never read.
@@ -25,6 +25,9 @@ pub(super) struct StoredUser {
     pub(super) provisioned_active: bool,
     pub(super) provisioned_active_withdrawn: bool,
     pub(super) suspended_at_us: Option<i64>,
+    pub(super) access_ended_at_us: Option<i64>,
+    pub(super) access_ended_external_id: Option<String>,
+    pub(super) roles_held_at_us: Option<i64>,
     pub(super) profile: String,
     pub(super) user_attributes: String,
     pub(super) version: i64,
@@ -35,7 +38,7 @@ pub(super) struct StoredUser {
 }
 
 /// The columns of a [`StoredUser`].
-pub(super) const STORED: [user::Column; 14] = [
+pub(super) const STORED: [user::Column; 17] = [
     user::Column::Id,
     user::Column::UserName,
     user::Column::ExternalId,
@@ -43,6 +46,9 @@ pub(super) const STORED: [user::Column; 14] = [
     user::Column::ProvisionedActive,
     user::Column::ProvisionedActiveWithdrawn,
     user::Column::SuspendedAtUs,
+    user::Column::AccessEndedAtUs,
+    user::Column::AccessEndedExternalId,
+    user::Column::RolesHeldAtUs,
     user::Column::Profile,
     user::Column::UserAttributes,
     user::Column::Version,
@@ -52,35 +58,33 @@ pub(super) const STORED: [user::Column; 14] = [
     user::Column::DirectorySinceUs,
 ];
 
-/// Live users of a tenant, as [`select_any`].
-pub(super) fn select(tenant: TenantId) -> SelectStatement {
-    let mut select = select_any(tenant);
+/// Live users of a tenant, each with what its role follows from.
+pub(super) fn select(engine: DbBackend, tenant: TenantId) -> SelectStatement {
+    let mut select = rows(tenant);
+    Lens::now(engine).add(&mut select);
+    select
+}
+
+/// As [`select`], softly deleted ones too.
+pub(super) fn select_any(engine: DbBackend, tenant: TenantId) -> SelectStatement {
+    let mut select = any_rows(tenant);
+    Lens::now(engine).add(&mut select);
+    select
+}
+
+/// The rows of the live users of a tenant, beside it.
+pub(super) fn rows(tenant: TenantId) -> SelectStatement {
+    let mut select = any_rows(tenant);
     select.and_where(user::Column::DeletedAtUs.is_null());
     select
 }
 
-/// Users of a tenant, softly deleted ones too, each with its manual role and the tenant's default one.
-pub(super) fn select_any(tenant: TenantId) -> SelectStatement {
+fn any_rows(tenant: TenantId) -> SelectStatement {
     let mut select = Query::select();
     select
         .columns(STORED.map(|column| (user::Entity, column)))
-        .column((role_assignment::Entity, role_assignment::Column::Role))
-        .column((tenant::Entity, tenant::Column::DefaultRole))
         .from(user::Entity)
-        .inner_join(
-            tenant::Entity,
-            Expr::col((tenant::Entity, tenant::Column::Id)).equals((user::Entity, user::Column::TenantId)),
-        )
-        .left_join(
-            role_assignment::Entity,
-            Expr::col((role_assignment::Entity, role_assignment::Column::TenantId))
-                .equals((user::Entity, user::Column::TenantId))
-                .and(
-                    Expr::col((role_assignment::Entity, role_assignment::Column::UserId))
-                        .equals((user::Entity, user::Column::Id)),
-                )
-                .and(role_assignment::Column::Source.eq(RoleSource::MANUAL)),
-        )
+        .inner_join(tenant::Entity, beside_tenant())
         .and_where(user::Column::TenantId.eq(tenant.uuid()));
     select
 }
@@ -88,9 +92,8 @@ pub(super) fn select_any(tenant: TenantId) -> SelectStatement {
 /// A user from a row of [`select_any`].
 pub(super) fn user(row: &QueryResult) -> Result<User, DbErr> {
     let stored = StoredUser::from_query_result(row, "")?;
-    let manual: Option<String> = row.try_get("", "role")?;
-    let default: String = row.try_get("", "default_role")?;
     let provisioned = draft(&stored)?;
+    let roles = Roles::from_row(row, &provisioned.profile.roles)?;
     let suspended = stored.suspended_at_us.is_some();
     let active = stored.provisioned_active && !suspended && stored.deleted_at_us.is_none();
     Ok(User {
@@ -98,7 +101,10 @@ pub(super) fn user(row: &QueryResult) -> Result<User, DbErr> {
         provisioned,
         governing_active: stored.provisioned_active,
         suspended,
-        role: EffectiveRole::of(active, manual.map(RoleId::stored), RoleId::stored(default)),
+        default_rank: roles.default.rank,
+        role: roles.effective(RoleAccess::of(active, stored.roles_held_at_us.is_some())),
+        role_assignments: roles.assignments,
+        roles_held_at: stored.roles_held_at_us.map(Timestamp),
         version: stored.version,
         created_at: Timestamp(stored.created_at_us),
         updated_at: Timestamp(stored.updated_at_us),

@@ -13,14 +13,17 @@ use uuid::Uuid;
 
 use crate::{
     domain::{
-        Caller, CaseKey, DisplayName, Error, ExternalId, Listed, MemberOf, Remark, Selection, Slice, USER_ATTRIBUTES,
-        User, UserDraft, search,
+        Caller, CaseKey, DisplayName, Error, ExternalId, Listed, MemberOf, Selection, Slice, USER_ATTRIBUTES, User,
+        UserDraft, WriteNote, search,
     },
     store::{
-        Outcome, Running, Store, check_version,
+        Outcome, Running, Store,
+        admins::{self, Before},
+        check_version, directory_roles,
         entity::{user, user_email},
         memberships, refuse,
         resource::Subject,
+        returns,
         tx::{ChangeKind, Tx},
         unavailable, user_attributes,
         user_rows::{self, StoredUser},
@@ -77,7 +80,8 @@ impl Store {
         selection: &Selection,
         slice: Slice,
     ) -> Result<Listed<User>, Error> {
-        self.list((tenant, Subject::User), selection, user_rows::select(tenant), slice, user_rows::user).await
+        let select = user_rows::select(self.database.read().get_database_backend(), tenant);
+        self.list((tenant, Subject::User), selection, select, slice, user_rows::user).await
     }
 
     /// The live groups of these users.
@@ -146,7 +150,7 @@ impl Store {
 
 /// A live user.
 pub(super) async fn find<C: ConnectionTrait>(db: &C, tenant: TenantId, user: UserId) -> Result<Option<User>, DbErr> {
-    let mut select = user_rows::select(tenant);
+    let mut select = user_rows::select(db.get_database_backend(), tenant);
     select.and_where(user::Column::Id.eq(user.uuid()));
     db.query_one(&select).await?.as_ref().map(user_rows::user).transpose()
 }
@@ -199,7 +203,8 @@ fn create<'a>(tx: &'a Tx<'a>, draft: &'a UserDraft) -> Running<'a, User> {
         };
         user::Entity::insert(row).exec_without_returning(tx.db).await.map_err(name_taken)?;
         insert_emails(tx, id, draft).await?;
-        remark_namesakes(tx, id, draft).await?;
+        note_namesakes(tx, id, draft).await?;
+        directory_roles::insert(tx, id.uuid(), &draft.profile.roles).await?;
         let after = described_with_access(draft, draft.provisioned_active.unwrap_or(true));
         tx.changed(ChangeKind::UserCreated, id.uuid(), 1, Content::default().after(after));
         tx.audit(id, || Content::detail("created").after(described(draft)));
@@ -222,11 +227,18 @@ fn replace_in<'a>(tx: &'a Tx<'a>, replace: &'a ReplaceUser) -> Running<'a, User>
             }
             return written(tx, replace.user).await;
         }
+        // Where the directory takes its word back, what it said before goes on to decide.
+        let governing = draft.provisioned_active.unwrap_or(stored.provisioned_active);
+        let standing = if governing != stored.provisioned_active || before.profile.roles != draft.profile.roles {
+            Some(lock_role(tx, replace.user).await?)
+        } else {
+            None
+        };
         let changed = user::ActiveModel {
             version: Set(stored.version + 1),
             updated_at_us: Set(tx.now.0),
             directory_since_us: adopted.map_or(NotSet, |adopted| adopted.directory_since_us),
-            ..columns(draft)?
+            ..returns::access(tx, &stored, draft, columns(draft)?)
         };
         update(tx, replace.user, changed).await?;
         if before.profile.emails != draft.profile.emails {
@@ -237,32 +249,47 @@ fn replace_in<'a>(tx: &'a Tx<'a>, replace: &'a ReplaceUser) -> Running<'a, User>
                 .await?;
             insert_emails(tx, replace.user, draft).await?;
         }
-        // Where the directory takes its word back, what it said before goes on to decide.
-        let governing = draft.provisioned_active.unwrap_or(stored.provisioned_active);
+        if before.profile.roles != draft.profile.roles {
+            directory_roles::set(tx, replace.user.uuid(), &draft.profile.roles).await?;
+        }
+        returns::hold(tx, &stored, draft).await?;
         let what = Content::difference(
             described_with_access(&before, has_access(&stored)),
             described_with_access(draft, governing && stored.suspended_at_us.is_none()),
         );
         tx.changed(ChangeKind::UserChanged, replace.user.uuid(), stored.version + 1, what);
+        if let Some(standing) = standing {
+            standing.settle(tx).await?;
+        }
         written(tx, replace.user).await
     })
+}
+
+/// How a user stands, whose row is locked, and nobody's role in the tenant changes from here on but by this transaction.
+pub(super) async fn lock_role(tx: &Tx<'_>, user: UserId) -> Outcome<Before> {
+    tx.lock_roles().await?;
+    admins::before(tx, &[user.uuid()]).await
 }
 
 fn delete_in<'a>(tx: &'a Tx<'a>, delete: &'a DeleteUser) -> Running<'a, ()> {
     Box::pin(async move {
         let stored = lock_live(tx, delete.user).await?;
         check_version(stored.version, delete.expected_version)?;
+        let standing = lock_role(tx, delete.user).await?;
         remove(tx, &stored).await?;
         tx.audit(delete.user, || {
             Content::detail("deleted").before(Values::new().with("user_name", &*stored.user_name))
         });
-        Ok(())
+        standing.settle(tx).await
     })
 }
 
 /// Deletes a stored user softly.
 async fn remove(tx: &Tx<'_>, stored: &StoredUser) -> Outcome<()> {
-    let deleted = user::ActiveModel { deleted_at_us: Set(Some(tx.now.0)), ..raised(tx, stored) };
+    let deleted = user::ActiveModel {
+        deleted_at_us: Set(Some(tx.now.0)),
+        ..returns::ended(tx, stored, stored.external_id.clone(), raised(tx, stored))
+    };
     update(tx, UserId::from(stored.id), deleted).await?;
     let what = Content::default().before(named(stored, has_access(stored)));
     tx.changed(ChangeKind::UserDeleted, stored.id, stored.version + 1, what);
@@ -274,12 +301,12 @@ fn adopted(tx: &Tx<'_>, stored: &StoredUser) -> Option<user::ActiveModel> {
     if !tx.caller.provisioning || stored.directory_since_us.is_some() {
         return None;
     }
-    tx.remark(Remark::Adopted);
+    tx.note(WriteNote::Adopted);
     Some(user::ActiveModel { directory_since_us: Set(Some(tx.now.0)), ..user::ActiveModel::default() })
 }
 
-/// Remarks on the other users of an external id that a directory gives a new one (rule R17): one that is deleted may be the same person.
-async fn remark_namesakes(tx: &Tx<'_>, user: UserId, draft: &UserDraft) -> Outcome<()> {
+/// Notes the other users of an external id that a directory gives a new one (rule R17): one that is deleted may be the same person.
+async fn note_namesakes(tx: &Tx<'_>, user: UserId, draft: &UserDraft) -> Outcome<()> {
     let Some(external_id) = draft.external_id.as_ref().filter(|_| tx.caller.provisioning) else { return Ok(()) };
     let others: Vec<(Uuid, Option<i64>)> = user::Entity::find()
         .filter(user::Column::TenantId.eq(tx.tenant()))
@@ -294,7 +321,7 @@ async fn remark_namesakes(tx: &Tx<'_>, user: UserId, draft: &UserDraft) -> Outco
         .await?;
     for (other, deleted_at_us) in others {
         let other = UserId::from(other);
-        tx.remark(deleted_at_us.map_or(Remark::ExternalIdShared(other), |_| Remark::DeletedNamesake(other)));
+        tx.note(deleted_at_us.map_or(WriteNote::ExternalIdShared(other), |_| WriteNote::DeletedNamesake(other)));
     }
     Ok(())
 }
@@ -305,11 +332,13 @@ fn suspend_in<'a>(tx: &'a Tx<'a>, user: &'a UserId) -> Running<'a, User> {
         let suspended = |suspended: bool| Values::new().with("suspended", suspended.to_string());
         tx.audit(user, || Content::change(suspended(stored.suspended_at_us.is_some()), suspended(true)));
         if stored.suspended_at_us.is_none() {
+            let standing = lock_role(tx, *user).await?;
             let columns = user::ActiveModel { suspended_at_us: Set(Some(tx.now.0)), ..raised(tx, &stored) };
             update(tx, *user, columns).await?;
             let before = suspended(false).with("active", has_access(&stored).to_string());
             let what = Content::difference(before, suspended(true).with("active", "false"));
             tx.changed(ChangeKind::UserChanged, user.uuid(), stored.version + 1, what);
+            standing.settle(tx).await?;
         }
         written(tx, *user).await
     })
@@ -318,10 +347,11 @@ fn suspend_in<'a>(tx: &'a Tx<'a>, user: &'a UserId) -> Running<'a, User> {
 fn restore_in<'a>(tx: &'a Tx<'a>, restore: &'a RestoreUser) -> Running<'a, User> {
     Box::pin(async move {
         let RestoreUser { user, instead_of } = restore;
-        if let Some(other) = instead_of {
-            remove(tx, &lock_live(tx, *other).await?).await?;
-        }
         let stored = lock(tx, *user).await?;
+        let other = match instead_of {
+            Some(other) => Some(lock_live(tx, *other).await?),
+            None => None,
+        };
         let state = |suspended: bool, deleted: bool| {
             Values::new().with("suspended", suspended.to_string()).with("deleted", deleted.to_string())
         };
@@ -331,13 +361,23 @@ fn restore_in<'a>(tx: &'a Tx<'a>, restore: &'a RestoreUser) -> Running<'a, User>
                 instead_of.map_or_else(|| "restored".to_owned(), |other| format!("restored instead of {other}"));
             Content { detail, ..Content::difference(before, state(false, false)) }
         });
+        tx.lock_roles().await?;
+        let whom: Vec<Uuid> = other.iter().map(|other| other.id).chain([user.uuid()]).collect();
+        let standing = admins::before(tx, &whom).await?;
+        if let Some(other) = &other {
+            remove(tx, other).await?;
+        }
         if stored.suspended_at_us.is_some() || stored.deleted_at_us.is_some() {
-            let restored =
-                user::ActiveModel { suspended_at_us: Set(None), deleted_at_us: Set(None), ..raised(tx, &stored) };
+            let restored = user::ActiveModel {
+                suspended_at_us: Set(None),
+                deleted_at_us: Set(None),
+                ..returns::restored(&stored, raised(tx, &stored))
+            };
             update(tx, *user, restored).await?;
             let what = Content::default().after(named(&stored, stored.provisioned_active));
             tx.changed(ChangeKind::UserRestored, user.uuid(), stored.version + 1, what);
         }
+        standing.settle(tx).await?;
         written(tx, *user).await
     })
 }

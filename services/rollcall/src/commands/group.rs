@@ -1,5 +1,7 @@
 //! `rollcall group …`.
 
+mod mapping;
+
 use std::io;
 
 use clap::Subcommand;
@@ -16,6 +18,9 @@ use crate::{
     session::Session,
 };
 
+use mapping::Mapping;
+pub(in crate::commands) use mapping::moved;
+
 /// Groups of the tenant
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -26,6 +31,12 @@ pub(crate) enum Command {
         /// The group's displayName or id
         name: String,
     },
+    /// Give the members of a group a role
+    MapRole(Mapping),
+    /// Take a mapping away; name the group as it was mapped
+    UnmapRole(Mapping),
+    /// List all mappings of groups to roles
+    Mappings,
 }
 
 /// A group with its members, as one object.
@@ -63,6 +74,9 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<(), Failu
     match command {
         Command::List => list(session, &tenant_id).await,
         Command::Show { name } => show(session, &tenant_id, &name).await,
+        Command::MapRole(mapping) => mapping::map(session, tenant_id, mapping).await,
+        Command::UnmapRole(mapping) => mapping::unmap(session, tenant_id, mapping).await,
+        Command::Mappings => mapping::list(session, &tenant_id).await,
     }
 }
 

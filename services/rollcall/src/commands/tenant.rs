@@ -2,12 +2,15 @@
 
 use std::io;
 
-use clap::Subcommand;
-use proto::identity::v1::{CreateTenantRequest, DeleteTenantRequest, ListTenantsRequest, ProvisioningState, Tenant};
+use clap::{Subcommand, ValueEnum};
+use proto::identity::v1::{
+    CreateTenantRequest, DeleteTenantRequest, ListTenantsRequest, ProvisioningState, SetDefaultRoleRequest,
+    SetDirectoryAdminRequest, Tenant,
+};
 use serde_json::json;
 
 use crate::{
-    commands::{moment, short},
+    commands::{group::moved, moment, short},
     confirm,
     failure::Failure,
     output::{self, Row},
@@ -38,10 +41,35 @@ pub(crate) enum Command {
         #[arg(long)]
         yes: bool,
     },
+    /// Set the role of users whom nothing else gives one; the tenant is that of --tenant
+    SetDefaultRole {
+        /// A role of the catalogue, except admin
+        role: String,
+        /// Say how many people it would move, and do nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Let the role admin count where the directory gives it, or not; the tenant is that of --tenant
+    DirectoryAdmin {
+        /// Whether it counts
+        #[arg(value_enum)]
+        switch: Switch,
+        /// Say how many people it would move, and do nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
+}
+
+/// Whether something is so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Switch {
+    On,
+    Off,
 }
 
 impl Row for Tenant {
-    const COLUMNS: &'static [&'static str] = &["id", "name", "provisioning", "since", "default role", "created"];
+    const COLUMNS: &'static [&'static str] =
+        &["id", "name", "provisioning", "since", "default role", "admin by directory", "created"];
 
     fn cells(&self) -> Vec<String> {
         vec![
@@ -50,6 +78,7 @@ impl Row for Tenant {
             state(self),
             moment(self.provisioning_state_time.as_ref()),
             self.default_role.clone(),
+            if self.directory_admin { "yes" } else { "no" }.to_owned(),
             moment(self.create_time.as_ref()),
         ]
     }
@@ -61,7 +90,30 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<(), Failu
         Command::List => list(session).await,
         Command::Show { name } => show(session, &session.tenant_named(&name).await?),
         Command::Delete { name, yes } => delete(session, &session.tenant_named(&name).await?, yes).await,
+        Command::SetDefaultRole { role, dry_run } => set_default_role(session, role, dry_run).await,
+        Command::DirectoryAdmin { switch, dry_run } => directory_admin(session, switch, dry_run).await,
     }
+}
+
+async fn set_default_role(session: &Session, role: String, validate_only: bool) -> Result<(), Failure> {
+    let tenant_id = session.tenant().await?.id;
+    let request = SetDefaultRoleRequest { tenant_id, role, validate_only };
+    let set = session.tenants().set_default_role(request).await?.into_inner();
+    show(session, &set.tenant.unwrap_or_default())?;
+    match set.moved_count {
+        Some(people) => moved(people, validate_only),
+        None => output::note("There are too many people to count in time."),
+    }
+    Ok(())
+}
+
+async fn directory_admin(session: &Session, switch: Switch, validate_only: bool) -> Result<(), Failure> {
+    let tenant_id = session.tenant().await?.id;
+    let request = SetDirectoryAdminRequest { tenant_id, directory_admin: switch == Switch::On, validate_only };
+    let set = session.tenants().set_directory_admin(request).await?.into_inner();
+    show(session, &set.tenant.unwrap_or_default())?;
+    moved(set.moved_count, validate_only);
+    Ok(())
 }
 
 /// The word for a tenant's provisioning state.

@@ -5,8 +5,9 @@ use std::io;
 use clap::Subcommand;
 use ids::UserId;
 use proto::identity::v1::{
-    ClearManualRoleRequest, EraseUserRequest, ExportUserRequest, GetUserRequest, ListUsersRequest, RestoreUserRequest,
-    SetManualRoleRequest, SuspendUserRequest, User, personal_record::Kind,
+    ClearManualRoleRequest, ConfirmUserRolesRequest, EraseUserRequest, ExportUserRequest, GetUserRequest,
+    ListUsersRequest, RestoreUserRequest, RoleAssignment, RoleSource, SetManualRoleRequest, SuspendUserRequest, User,
+    personal_record::Kind,
 };
 use serde_json::json;
 use tonic::Code;
@@ -26,13 +27,17 @@ const EXPORT_PAGE_SIZE: i32 = 50;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// List all users
-    List,
+    List {
+        /// Only those who have this role in effect
+        #[arg(long, value_name = "ROLE")]
+        role: Option<String>,
+    },
     /// Show one user
     Show {
         /// The user's userName or id
         username: String,
     },
-    /// Give a user a role by hand: admin, developer, explorer or viewer. No sync takes it back
+    /// Give a user a role of the catalogue by hand (`rollcall role list`). No sync takes it back
     SetRole {
         /// The user's userName or id
         username: String,
@@ -60,6 +65,11 @@ pub(crate) enum Command {
     /// Print all that is kept of a user, as one JSON object: for a person who asks for it
     Export {
         /// The user's userName or id; a deleted user's id
+        username: String,
+    },
+    /// Confirm that a user whose roles are held is the person whom they were given to
+    Confirm {
+        /// The user's userName or id
         username: String,
     },
     /// Remove a user for good, with all that is kept of the person: this cannot be taken back
@@ -90,7 +100,7 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<(), Failu
     let tenant_id = session.tenant().await?.id;
     let of = Tenanted { session, tenant_id };
     match command {
-        Command::List => of.list().await,
+        Command::List { role } => of.list(role.as_deref()).await,
         Command::Show { username } => {
             let user = of.find(&username).await?;
             of.show(&user)
@@ -99,6 +109,7 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<(), Failu
         Command::ClearRole { username } => of.clear_role(&username).await,
         Command::Deactivate { username } => of.deactivate(&username).await,
         Command::Restore { username, instead_of } => of.restore(&username, instead_of.as_deref()).await,
+        Command::Confirm { username } => of.confirm(&username).await,
         Command::Export { username } => of.export(&username).await,
         Command::Erase { id } => of.erase(id).await,
     }
@@ -111,7 +122,8 @@ pub(crate) struct Tenanted<'a> {
 }
 
 impl Tenanted<'_> {
-    async fn list(&self) -> Result<(), Failure> {
+    /// Roles are computed on read, so those who have one are chosen here.
+    async fn list(&self, role: Option<&str>) -> Result<(), Failure> {
         pages::print(self.session.format, async |page_token| {
             let request = ListUsersRequest {
                 tenant_id: self.tenant_id.clone(),
@@ -119,7 +131,8 @@ impl Tenanted<'_> {
                 page_token,
                 ..ListUsersRequest::default()
             };
-            let page = self.session.users().list_users(request).await?.into_inner();
+            let mut page = self.session.users().list_users(request).await?.into_inner();
+            page.users.retain(|user| role.is_none_or(|role| user.role == role));
             Ok((page.users, page.next_page_token))
         })
         .await
@@ -132,6 +145,9 @@ impl Tenanted<'_> {
         self.show(&user)?;
         if !user.active {
             output::note("The role is kept and has no effect until the user is active again.");
+        }
+        if user.roles_held_time.is_some() {
+            output::note(HELD);
         }
         Ok(())
     }
@@ -208,6 +224,12 @@ impl Tenanted<'_> {
         }
     }
 
+    async fn confirm(&self, username: &str) -> Result<(), Failure> {
+        let user_id = self.find(username).await?.id;
+        let request = ConfirmUserRolesRequest { tenant_id: self.tenant_id.clone(), user_id };
+        self.show(&self.session.users().confirm_user_roles(request).await?.into_inner())
+    }
+
     /// By id alone: a name may be another's by now.
     async fn erase(&self, id: UserId) -> Result<(), Failure> {
         let request = EraseUserRequest { tenant_id: self.tenant_id.clone(), user_id: id.to_string() };
@@ -250,7 +272,7 @@ impl Tenanted<'_> {
     }
 
     fn show(&self, user: &User) -> Result<(), Failure> {
-        let fields = [
+        let mut fields = vec![
             ("id", user.id.clone()),
             ("user name", user.user_name.clone()),
             ("external id", or_dash(user.external_id.as_deref())),
@@ -258,16 +280,46 @@ impl Tenanted<'_> {
             ("active", active(user).to_owned()),
             ("role", or_dash(Some(&user.role))),
             ("role from", role_source(user)),
+            ("role set", assigned(user)),
             ("created", moment(user.create_time.as_ref())),
             ("from a directory since", moment(user.directory_time.as_ref())),
             ("updated", moment(user.update_time.as_ref())),
         ];
+        if let Some(held) = &user.roles_held_time {
+            fields.push(("roles held since", moment(Some(held))));
+        }
+        // What the first source hides, and what is held.
+        for other in user.role_assignments.iter().filter(|other| in_effect(user) != Some(*other)) {
+            fields.push(("without effect", format!("{} {}", other.role, whence(other))));
+        }
         Ok(output::one(io::stdout(), self.session.format, user, &fields)?)
     }
 }
 
 fn unknown(username: &str) -> Failure {
     Failure::NotFound(format!("there is no user `{username}`: `rollcall user list` shows them all"))
+}
+
+const HELD: &str = "Possibly another person: roles above the default are held until `rollcall user confirm USERNAME`.";
+
+/// The assignment that the role in effect is by.
+fn in_effect(user: &User) -> Option<&RoleAssignment> {
+    user.role_assignments.first().filter(|first| first.source() == user.role_source())
+}
+
+/// Who set the role, when, and from what it follows.
+fn assigned(user: &User) -> String {
+    in_effect(user).map_or_else(|| "-".to_owned(), whence)
+}
+
+fn whence(assignment: &RoleAssignment) -> String {
+    let by = or_dash(Some(&assignment.assigned_by));
+    let from = match assignment.source() {
+        RoleSource::Provisioned => format!("sent as `{}` by {by}", assignment.provisioned_value),
+        RoleSource::Group => format!("by the group `{}`, mapped by {by}", assignment.group_display_name),
+        RoleSource::Manual | RoleSource::Default | RoleSource::Unspecified => format!("by hand by {by}"),
+    };
+    format!("{from}, {}", moment(assignment.assign_time.as_ref()))
 }
 
 /// Whether the user has access, and if not, who took it away.
@@ -286,7 +338,7 @@ fn role_source(user: &User) -> String {
 
 #[cfg(test)]
 mod tests {
-    use proto::identity::v1::RoleSource;
+    use pbjson_types::Timestamp;
 
     use super::*;
 
@@ -312,6 +364,31 @@ mod tests {
         assert_eq!(value["role"], "explorer");
         assert_eq!(value["roleSource"], "ROLE_SOURCE_DEFAULT");
         assert_eq!(value["version"], "7", "proto3 JSON writes an int64 as text");
+    }
+
+    #[test]
+    fn a_role_says_who_set_it_and_when() {
+        let at = |source: RoleSource| RoleAssignment {
+            role: "developer".to_owned(),
+            source: source.into(),
+            assigned_by: "key:k".to_owned(),
+            assign_time: Some(Timestamp { seconds: 1_700_000_000, nanos: 0 }),
+            provisioned_value: "Developer".to_owned(),
+            group_display_name: "Ops".to_owned(),
+            ..RoleAssignment::default()
+        };
+        let holding = |source: RoleSource| User {
+            role_source: source.into(),
+            role_assignments: vec![at(source), at(RoleSource::Group)],
+            ..user()
+        };
+        assert_eq!(assigned(&holding(RoleSource::Manual)), "by hand by key:k, 2023-11-14T22:13:20Z");
+        let provisioned = assigned(&holding(RoleSource::Provisioned));
+        assert_eq!(provisioned, "sent as `Developer` by key:k, 2023-11-14T22:13:20Z");
+        assert_eq!(assigned(&holding(RoleSource::Group)), "by the group `Ops`, mapped by key:k, 2023-11-14T22:13:20Z");
+        // Of the default, and of what has no effect, nobody says anything.
+        assert_eq!(assigned(&user()), "-");
+        assert_eq!(assigned(&User { role_source: RoleSource::Default.into(), ..holding(RoleSource::Manual) }), "-");
     }
 
     #[test]

@@ -52,6 +52,13 @@ const fn of_reason(reason: ErrorReason) -> &'static str {
         }
         ErrorReason::StoreUnavailable => "look whether identity's database answers; Entra tries again by itself",
         ErrorReason::TenantNameTaken
+        | ErrorReason::LastAdmin
+        | ErrorReason::NeedsAdmin
+        | ErrorReason::RoleTaken
+        | ErrorReason::RoleInUse
+        | ErrorReason::TooManyRoles
+        | ErrorReason::RoleMappingTaken
+        | ErrorReason::TooManyRoleMappings
         | ErrorReason::UserAttributeTaken
         | ErrorReason::TooManyUserAttributes
         | ErrorReason::PositionOutOfRange

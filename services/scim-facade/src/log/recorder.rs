@@ -23,7 +23,7 @@ use telemetry::RequestId;
 use tonic::metadata::MetadataMap;
 use uuid::Uuid;
 
-use super::{Log, Target, fix, now, remark};
+use super::{Log, Target, fix, notes, now};
 use crate::error::Refusal;
 
 /// What identity takes of an entry.
@@ -142,13 +142,12 @@ impl Recorder {
         self.with(|_, entry| note(entry, text, fix));
     }
 
-    /// Notes what identity remarks on a write, in its answer's metadata.
-    pub(crate) fn remarks(&self, metadata: &MetadataMap) {
-        self.with(|_, entry| {
-            for (text, fix) in remark::of(metadata) {
-                note(entry, &text, &fix);
-            }
-        });
+    /// Notes what identity says of a write beside its answer.
+    pub(crate) fn answered_with(&self, metadata: &MetadataMap) {
+        let said = notes::of(metadata);
+        if !said.is_empty() {
+            self.with(|_, entry| said.iter().for_each(|(text, fix)| note(entry, text, fix)));
+        }
     }
 
     /// Says which resource was sent to be made, or put in another's place.

@@ -1,5 +1,7 @@
 //! An identity that keeps one tenant's directory in memory, refuses as the real one does, and can be told to fail.
 
+mod others;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard},
@@ -7,29 +9,26 @@ use std::{
 
 use ids::{GroupId, UserId};
 use pbjson_types::Empty;
+use prost::Message as _;
 use proto::{
     Channel,
     identity::v1::{
-        AppendProvisioningEntriesRequest, AppendProvisioningEntriesResponse, ChangeGroupRequest, CreateGroupRequest,
-        CreateTenantRequest, CreateUserAttributeRequest, CreateUserRequest, DeleteGroupRequest, DeleteTenantRequest,
-        DeleteUserAttributeRequest, DeleteUserRequest, EraseUserRequest, ErrorReason, Filter, GetGroupRequest,
-        GetProvisioningSummaryRequest, GetTenantRequest, GetUserRequest, Group, GroupChange, ListGroupsRequest,
-        ListGroupsResponse, ListMembersRequest, ListMembersResponse, ListProvisioningEntriesRequest,
-        ListProvisioningEntriesResponse, ListTenantsRequest, ListTenantsResponse, ListUserAttributesRequest,
-        ListUserAttributesResponse, ListUsersRequest, ListUsersResponse, Member, ProvisioningEntry, ProvisioningState,
-        ProvisioningSummary, ReplaceUserRequest, RestoreUserRequest, SetProvisioningStateRequest, SuspendUserRequest,
-        Tenant, User, UserAttribute,
+        ChangeGroupRequest, ConfirmUserRolesRequest, CreateGroupRequest, CreateUserRequest, DeleteGroupRequest,
+        DeleteUserRequest, EraseUserRequest, ErrorReason, Filter, GetGroupRequest, GetUserRequest, Group, GroupChange,
+        ListGroupsRequest, ListGroupsResponse, ListMembersRequest, ListMembersResponse, ListUsersRequest,
+        ListUsersResponse, Member, ProvisioningEntry, ProvisioningState, ReplaceUserRequest, RestoreUserRequest,
+        SuspendUserRequest, User, UserAttribute, WriteNote, WriteNotes,
         filter::Kind,
         group_change::Kind as Change,
         group_service_server::{GroupService, GroupServiceServer},
-        provisioning_log_service_server::{ProvisioningLogService, ProvisioningLogServiceServer},
-        tenant_service_server::{TenantService, TenantServiceServer},
-        user_attribute_service_server::{UserAttributeService, UserAttributeServiceServer},
+        provisioning_log_service_server::ProvisioningLogServiceServer,
+        tenant_service_server::TenantServiceServer,
+        user_attribute_service_server::UserAttributeServiceServer,
         user_service_server::{UserService, UserServiceServer},
-        value,
+        value, write_note,
     },
 };
-use tonic::{Code, Request, Response, Status, async_trait, service::RoutesBuilder};
+use tonic::{Code, Request, Response, Status, async_trait, metadata::MetadataValue, service::RoutesBuilder};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 /// How many members stand on a page.
@@ -59,6 +58,8 @@ pub(crate) struct Directory {
     pub(crate) user_attributes: Vec<UserAttribute>,
     /// The provisioning log.
     pub(crate) log: Vec<ProvisioningEntry>,
+    /// What the next answer of a write notes.
+    pub(crate) notes: Vec<write_note::Kind>,
     /// How often each method was called.
     pub(crate) calls: HashMap<&'static str, usize>,
     /// Faults of the next calls of a method.
@@ -144,6 +145,18 @@ fn check_version(expected: Option<i64>, stored: i64) -> Result<(), Status> {
 }
 
 impl Directory {
+    /// An answer of a write, with what it is to note.
+    fn noting<T>(&mut self, answer: T) -> Response<T> {
+        let mut response = Response::new(answer);
+        let notes = std::mem::take(&mut self.notes).into_iter().map(|kind| WriteNote { kind: Some(kind) });
+        let notes = WriteNotes { notes: notes.collect() };
+        if !notes.notes.is_empty() {
+            let value = MetadataValue::from_bytes(&notes.encode_to_vec());
+            response.metadata_mut().insert_bin("rollcall-notes-bin", value);
+        }
+        response
+    }
+
     fn check_user_name(&self, user: &User) -> Result<(), Status> {
         let name = user.user_name.to_lowercase();
         match self.users.values().find(|other| other.id != user.id && other.user_name.to_lowercase() == name) {
@@ -302,7 +315,7 @@ impl UserService for Identity {
         }
         directory.check_user_name(&user)?;
         directory.users.insert(user.id.clone(), user.clone());
-        Ok(Response::new(user))
+        Ok(directory.noting(user))
     }
 
     async fn get_user(&self, request: Request<GetUserRequest>) -> Result<Response<User>, Status> {
@@ -332,7 +345,7 @@ impl UserService for Identity {
             replaced.version += 1;
         }
         directory.users.insert(replaced.id.clone(), replaced.clone());
-        Ok(Response::new(replaced))
+        Ok(directory.noting(replaced))
     }
 
     async fn delete_user(&self, request: Request<DeleteUserRequest>) -> Result<Response<Empty>, Status> {
@@ -341,7 +354,7 @@ impl UserService for Identity {
         let stored = directory.users.get(&user_id).ok_or_else(not_found)?;
         check_version(expected_version, stored.version)?;
         directory.users.remove(&user_id);
-        Ok(Response::new(Empty {}))
+        Ok(directory.noting(Empty {}))
     }
 
     async fn suspend_user(&self, _: Request<SuspendUserRequest>) -> Result<Response<User>, Status> {
@@ -353,6 +366,10 @@ impl UserService for Identity {
     }
 
     async fn restore_user(&self, _: Request<RestoreUserRequest>) -> Result<Response<User>, Status> {
+        Err(Status::permission_denied("not for a directory"))
+    }
+
+    async fn confirm_user_roles(&self, _: Request<ConfirmUserRolesRequest>) -> Result<Response<User>, Status> {
         Err(Status::permission_denied("not for a directory"))
     }
 }
@@ -391,13 +408,14 @@ impl GroupService for Identity {
         let ChangeGroupRequest { group_id, changes, expected_version, .. } = request.into_inner();
         let stored = directory.groups.get(&group_id).ok_or_else(not_found)?.0.version;
         check_version(expected_version, stored)?;
-        directory.change(&group_id, changes).map(Response::new)
+        let changed = directory.change(&group_id, changes)?;
+        Ok(directory.noting(changed))
     }
 
     async fn delete_group(&self, request: Request<DeleteGroupRequest>) -> Result<Response<Empty>, Status> {
         let mut directory = self.begin("DeleteGroup", &request, true)?;
         directory.groups.remove(&request.get_ref().group_id).ok_or_else(not_found)?;
-        Ok(Response::new(Empty {}))
+        Ok(directory.noting(Empty {}))
     }
 
     async fn list_members(
@@ -411,90 +429,5 @@ impl GroupService for Identity {
         let size = i32::try_from(MEMBERS_PAGE).unwrap();
         let (members, next_page_token, _) = paged(ids.iter().map(member).collect(), size, &page_token, 0)?;
         Ok(Response::new(ListMembersResponse { members, next_page_token }))
-    }
-}
-
-#[async_trait]
-impl TenantService for Identity {
-    async fn get_tenant(&self, request: Request<GetTenantRequest>) -> Result<Response<Tenant>, Status> {
-        assert!(request.get_ref().by.is_none());
-        let directory = self.begin("GetTenant", &request, false)?;
-        let tenant = Tenant { provisioning_state: directory.state.into(), ..Tenant::default() };
-        Ok(Response::new(tenant))
-    }
-
-    async fn create_tenant(&self, _: Request<CreateTenantRequest>) -> Result<Response<Tenant>, Status> {
-        Err(Status::permission_denied("not for a directory"))
-    }
-
-    async fn list_tenants(&self, _: Request<ListTenantsRequest>) -> Result<Response<ListTenantsResponse>, Status> {
-        Err(Status::permission_denied("not for a directory"))
-    }
-
-    async fn set_provisioning_state(
-        &self,
-        _: Request<SetProvisioningStateRequest>,
-    ) -> Result<Response<Tenant>, Status> {
-        Err(Status::permission_denied("not for a directory"))
-    }
-
-    async fn delete_tenant(&self, _: Request<DeleteTenantRequest>) -> Result<Response<Empty>, Status> {
-        Err(Status::permission_denied("not for a directory"))
-    }
-}
-
-#[async_trait]
-impl UserAttributeService for Identity {
-    async fn list_user_attributes(
-        &self,
-        request: Request<ListUserAttributesRequest>,
-    ) -> Result<Response<ListUserAttributesResponse>, Status> {
-        let directory = self.begin("ListUserAttributes", &request, false)?;
-        let user_attributes = directory.user_attributes.clone();
-        Ok(Response::new(ListUserAttributesResponse { user_attributes, next_page_token: String::new() }))
-    }
-
-    async fn create_user_attribute(
-        &self,
-        _: Request<CreateUserAttributeRequest>,
-    ) -> Result<Response<UserAttribute>, Status> {
-        Err(Status::permission_denied("not for a directory"))
-    }
-
-    async fn delete_user_attribute(&self, _: Request<DeleteUserAttributeRequest>) -> Result<Response<Empty>, Status> {
-        Err(Status::permission_denied("not for a directory"))
-    }
-}
-
-#[async_trait]
-impl ProvisioningLogService for Identity {
-    async fn append_provisioning_entries(
-        &self,
-        request: Request<AppendProvisioningEntriesRequest>,
-    ) -> Result<Response<AppendProvisioningEntriesResponse>, Status> {
-        let mut directory = self.directory();
-        if let Some(Fault::Status(status)) =
-            directory.faults.get_mut("AppendProvisioningEntries").and_then(VecDeque::pop_front)
-        {
-            return Err(status);
-        }
-        let entries = request.into_inner().entries;
-        let appended_count = i64::try_from(entries.len()).unwrap();
-        directory.log.extend(entries);
-        Ok(Response::new(AppendProvisioningEntriesResponse { appended_count }))
-    }
-
-    async fn list_provisioning_entries(
-        &self,
-        _: Request<ListProvisioningEntriesRequest>,
-    ) -> Result<Response<ListProvisioningEntriesResponse>, Status> {
-        Err(Status::permission_denied("not for a directory"))
-    }
-
-    async fn get_provisioning_summary(
-        &self,
-        _: Request<GetProvisioningSummaryRequest>,
-    ) -> Result<Response<ProvisioningSummary>, Status> {
-        Err(Status::permission_denied("not for a directory"))
     }
 }

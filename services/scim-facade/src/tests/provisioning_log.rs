@@ -264,3 +264,26 @@ async fn a_request_of_the_token_endpoint_and_of_nobody_leaves_none() {
         .unwrap();
     assert_eq!(service.entries().await, []);
 }
+
+#[tokio::test]
+async fn what_identity_notes_of_a_write_stands_in_its_entry() {
+    use proto::identity::v1::{DirectoryAdminOff, LastAdminGone, RolesHeld, write_note::Kind};
+    let service = Service::new().await;
+    let ada = service.user("ada").await;
+    let notes = vec![
+        Kind::LastAdminGone(LastAdminGone {}),
+        Kind::UnknownRole("Wizard".into()),
+        Kind::DirectoryAdminOff(DirectoryAdminOff {}),
+        Kind::HeldMappingRole("admin".into()),
+        Kind::RolesHeld(RolesHeld {}),
+    ];
+    service.identity.directory().notes = notes;
+    service.delete(&format!("/Users/{ada}")).await;
+    let entries = service.entries().await;
+    assert!(entries[0].notes.is_empty());
+    let texts: Vec<&str> = entries[1].notes.iter().map(|note| note.text.as_str()).collect();
+    let parts =
+        ["last active admin", "`Wizard` is not in the catalogue", "`admin` of the directory", "held", "another person"];
+    assert!(texts.len() == parts.len() && texts.iter().zip(parts).all(|(text, part)| text.contains(part)), "{texts:?}");
+    assert!(entries[1].notes.iter().all(|note| !note.fix.is_empty()));
+}

@@ -15,6 +15,8 @@ pub(crate) struct Model {
     pub(crate) provisioning_state_since_us: i64,
     pub(crate) provisioning_state_reason: String,
     pub(crate) default_role: String,
+    /// Whether a value `admin` of the directory counts (rule R21).
+    pub(crate) directory_admin: bool,
     pub(crate) created_at_us: i64,
     pub(crate) deleted_at_us: Option<i64>,
     /// When nothing was left of a deleted one but what stays.

@@ -21,6 +21,11 @@ pub(crate) struct Model {
     pub(crate) provisioned_active: bool,
     pub(crate) provisioned_active_withdrawn: bool,
     pub(crate) suspended_at_us: Option<i64>,
+    /// Since when the directory gives no access, by its word or by deleting (rule R18); and the external id then.
+    pub(crate) access_ended_at_us: Option<i64>,
+    pub(crate) access_ended_external_id: Option<String>,
+    /// Since when roles above the tenant's default have no effect, because this may be another person.
+    pub(crate) roles_held_at_us: Option<i64>,
     pub(crate) profile: String,
     pub(crate) user_attributes: String,
     /// What filters ask (rule D5); never read back.

@@ -7,6 +7,7 @@ mod m0005_change_feed;
 mod m0006_provisioning_log;
 mod m0007_preview;
 mod m0008_erasure;
+mod m0009_roles;
 mod m0010_departures;
 mod m0012_adoption;
 
@@ -26,6 +27,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0006_provisioning_log::Migration),
             Box::new(m0007_preview::Migration),
             Box::new(m0008_erasure::Migration),
+            Box::new(m0009_roles::Migration),
             Box::new(m0010_departures::Migration),
             Box::new(m0012_adoption::Migration),
         ]

@@ -5,7 +5,7 @@ use rstest::rstest;
 
 use super::{World, user};
 use crate::{
-    domain::{Error, ExternalId, Remark, UserDraft},
+    domain::{Error, ExternalId, UserDraft, WriteNote},
     store::{DeleteUser, ReplaceUser, RestoreUser},
 };
 
@@ -26,16 +26,16 @@ async fn a_directorys_first_write_to_a_user_whom_others_made_is_an_adoption(
     let draft = if changes { known_as("ada", "e1") } else { user("ada") };
     let replace = || ReplaceUser { user: ada.id, draft: draft.clone(), expected_version: None };
     let adopted = world.store.replace_user(&directory, replace()).await.unwrap();
-    assert_eq!(directory.remarks.take(), [Remark::Adopted]);
+    assert_eq!(directory.notes.take(), [WriteNote::Adopted]);
     assert!(adopted.directory_since.is_some());
     assert_eq!(adopted.version, 1 + i64::from(changes), "that it is the directory's now is no change of the user");
 
     let again = world.store.replace_user(&directory, replace()).await.unwrap();
-    assert_eq!((directory.remarks.take(), again.directory_since), (vec![], adopted.directory_since));
+    assert_eq!((directory.notes.take(), again.directory_since), (vec![], adopted.directory_since));
     // An administrator adopts nobody, and a directory's own are no adoption.
     let other = world.store.create_user(&directory, user("eva")).await.unwrap();
     assert!(other.directory_since.is_some());
-    assert_eq!(directory.remarks.take(), []);
+    assert_eq!(directory.notes.take(), []);
 }
 
 #[rstest]
@@ -49,7 +49,7 @@ async fn what_is_only_previewed_or_refused_adopts_nobody(#[values(Sqlite, Postgr
     assert!(world.store.replace_user(&directory, refused).await.is_err());
     assert_eq!(world.store.user(world.tenant, ada.id).await.unwrap().directory_since, None);
     world.store.replace_user(&directory, ReplaceUser { user: ada.id, draft, expected_version: Some(1) }).await.unwrap();
-    assert_eq!(directory.remarks.take(), [Remark::Adopted]);
+    assert_eq!(directory.notes.take(), [WriteNote::Adopted]);
 }
 
 #[rstest]
@@ -59,17 +59,17 @@ async fn r17_who_is_made_with_the_external_id_of_another_is_remarked_on(#[values
     let directory = world.directory();
     let create = async |name: &str| world.store.create_user(&directory, known_as(name, "e1")).await.unwrap().id;
     let leaver = create("ada").await;
-    assert_eq!(directory.remarks.take(), []);
+    assert_eq!(directory.notes.take(), []);
     world.store.delete_user(&directory, DeleteUser { user: leaver, expected_version: None }).await.unwrap();
     let anew = create("ada").await;
-    assert_eq!(directory.remarks.take(), [Remark::DeletedNamesake(leaver)]);
+    assert_eq!(directory.notes.take(), [WriteNote::DeletedNamesake(leaver)]);
     create("ada.second").await;
-    let both = directory.remarks.take();
-    assert_eq!(both, [Remark::ExternalIdShared(anew), Remark::DeletedNamesake(leaver)]);
+    let both = directory.notes.take();
+    assert_eq!(both, [WriteNote::ExternalIdShared(anew), WriteNote::DeletedNamesake(leaver)]);
     // Of no external id there are many.
     world.user("x").await;
     world.store.create_user(&directory, user("y")).await.unwrap();
-    assert_eq!(directory.remarks.take(), []);
+    assert_eq!(directory.notes.take(), []);
 }
 
 #[rstest]

@@ -65,7 +65,7 @@ async fn r24_each_act_says_what_was_and_what_is(#[values(Sqlite, Postgres)] engi
     draft.profile.title = Some("Admiral".to_owned());
     let replace = ReplaceUser { user: ada.id, draft, expected_version: None };
     store.replace_user(&admin, replace).await.unwrap();
-    for role in ["explorer", "admin"] {
+    for role in ["explorer", "developer"] {
         let set = SetManualRole { user: ada.id, role: RoleId::parse(role).unwrap() };
         store.set_manual_role(&admin, set).await.unwrap();
     }
@@ -98,8 +98,8 @@ async fn r24_each_act_says_what_was_and_what_is(#[values(Sqlite, Postgres)] engi
         " [display_name=The ada user_name=ada] [display_name=The grace profile.title=Admiral user_name=grace]"
             .to_owned(),
         " [] [manual_role=explorer]".to_owned(),
-        " [manual_role=explorer] [manual_role=admin]".to_owned(),
-        " [manual_role=admin] []".to_owned(),
+        " [manual_role=explorer] [manual_role=developer]".to_owned(),
+        " [manual_role=developer] []".to_owned(),
         " [suspended=false] [suspended=true]".to_owned(),
         "restored [suspended=true] [suspended=false]".to_owned(),
         format!("created [] [display_name=Staff members_added={id}]"),

@@ -115,10 +115,14 @@ async fn each_change_says_what_was_and_what_is(#[values(Sqlite, Postgres)] engin
         "user.created [] [active=true display_name=The ada provisioned_active=true user_name=ada]",
         "user.changed [active=true display_name=The ada provisioned_active=true user_name=ada] \
          [active=false provisioned_active=false user_name=Ada]",
+        "role.changed [role=explorer role_source=default] []",
         "user.changed [active=false provisioned_active=false] [active=true display_name=The Ada provisioned_active=true]",
+        "role.changed [] [role=explorer role_source=default]",
         "user.changed [active=true suspended=false] [active=false suspended=true]",
+        "role.changed [role=explorer role_source=default] []",
         "user.restored [] [active=true user_name=Ada]",
-        "role.changed [] [manual_role=admin]",
+        "role.changed [] [role=explorer role_source=default]",
+        "role.changed [role=explorer role_source=default] [manual_role=admin role=admin role_source=manual]",
         "group.created [] [display_name=Ops]",
         "member.added [] []",
         "group.changed [display_name=Ops] [display_name=Operations]",
@@ -129,8 +133,8 @@ async fn each_change_says_what_was_and_what_is(#[values(Sqlite, Postgres)] engin
     ];
     assert_eq!(changes.iter().map(said).collect::<Vec<_>>(), expected);
     assert_eq!((&*changes[1].actor, &*changes[1].request_id), ("key:directory", "r1"));
-    assert_eq!((&*changes[6].actor, changes[6].subject, changes[6].version), ("key:admin", ada.id.uuid(), 6));
-    assert_eq!((changes[8].subject, changes[8].object), (ops.id.uuid(), Some(ada.id.uuid())));
+    assert_eq!((&*changes[10].actor, changes[10].subject, changes[10].version), ("key:admin", ada.id.uuid(), 6));
+    assert_eq!((changes[12].subject, changes[12].object), (ops.id.uuid(), Some(ada.id.uuid())));
 }
 
 /// What a team keeps: where it stands, and what it has dealt with.

@@ -11,11 +11,11 @@ use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFi
 use super::{World, audit, directory, founder, tenant, user};
 use crate::{
     domain::{
-        Access, AttributeName, AttributeType, ConsumerName, Departure, Error, Holder, RoleId, TenantName, Timestamp,
-        UserAttributeDraft, UserDraft,
+        Access, AttributeName, AttributeType, ConsumerName, Departure, Error, Holder, MappedGroup, RoleDraft, RoleId,
+        TenantName, Timestamp, UserAttributeDraft, UserDraft,
     },
     store::{
-        Acknowledge, DeleteUser, ReplaceUser, SetManualRole,
+        Acknowledge, CreateRoleMapping, DeleteUser, Doing, ReplaceUser, SetManualRole,
         entity::{tenant as tenant_row, user as user_row},
         tenant_deletion::{BATCH, GOING, STAYING},
     },
@@ -242,13 +242,17 @@ async fn every_table_of_tenants_goes_with_them_or_is_known_to_stay(#[values(Sqli
 async fn fill(world: &World, tenant: TenantId) {
     let store = &world.store;
     let directory = directory(tenant);
-    let administrator = crate::domain::Caller { provisioning: false, ..directory.clone() };
+    let administrator = crate::domain::Caller { provisioning: false, administrator: true, ..directory.clone() };
     let profile = crate::domain::Profile {
         emails: vec![crate::domain::ContactPoint { value: Some("ada@example.com".to_owned()), ..Default::default() }],
+        roles: vec![crate::domain::ContactPoint { value: Some("developer".to_owned()), ..Default::default() }],
         ..Default::default()
     };
     let ada = store.create_user(&directory, UserDraft { profile, ..user("ada") }).await.unwrap().id;
-    store.create_group(&directory, super::group("Ops", &[ada.to_string()])).await.unwrap();
+    let ops = store.create_group(&directory, super::group("Ops", &[ada.to_string()])).await.unwrap().id;
+    store.create_role(&administrator, RoleDraft::parse("billing", 1, String::new()).unwrap()).await.unwrap();
+    let map = CreateRoleMapping { group: MappedGroup::Id(ops), role: RoleId::explorer() };
+    store.create_role_mapping(&administrator, Doing::Act, map).await.unwrap();
     store.set_manual_role(&administrator, SetManualRole { user: ada, role: RoleId::explorer() }).await.unwrap();
     let name = AttributeName::parse("badge".to_owned()).unwrap();
     let draft = UserAttributeDraft { name, kind: AttributeType::Text, description: String::new() };

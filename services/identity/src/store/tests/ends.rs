@@ -95,7 +95,7 @@ async fn r26_an_erased_person_is_gone_and_the_audit_log_says_no_values_of_them(
     let ada = world.store.create_user(&admin, user("ada")).await.unwrap();
     world.group("Ops", &[ada.id.to_string()]).await;
     let eva = world.store.create_user(&admin, user("eva")).await.unwrap();
-    let role = RoleId::parse("admin").unwrap();
+    let role = RoleId::parse("developer").unwrap();
     world.store.set_manual_role(&admin, SetManualRole { user: ada.id, role }).await.unwrap();
     let replace = ReplaceUser { user: ada.id, draft: user("ada.lovelace"), expected_version: None };
     world.store.replace_user(&admin, replace).await.unwrap();

@@ -28,7 +28,7 @@ use crate::{
     SERVICE,
     domain::{
         AttributeValues, Caller, Catalogue, DisplayName, Founder, Group, GroupDraft, GroupName, Profile,
-        ProvisioningState, Remarks, StateReason, TenantName, User, UserDraft, UserName,
+        ProvisioningState, StateReason, TenantName, User, UserDraft, UserName, WriteNotes,
     },
     store::{CreateGroup, Migrator, Store, entity::change},
 };
@@ -61,7 +61,13 @@ impl World {
 
     /// An administrator of the tenant.
     fn administrator(&self) -> Caller {
-        Caller { actor: "key:admin".to_owned(), action: "test/Act", provisioning: false, ..self.directory() }
+        Caller {
+            actor: "key:admin".to_owned(),
+            action: "test/Act",
+            provisioning: false,
+            administrator: true,
+            ..self.directory()
+        }
     }
 
     async fn user(&self, name: &str) -> User {
@@ -110,8 +116,9 @@ fn directory(tenant: TenantId) -> Caller {
         action: "test/Provision",
         request_id: "r1".to_owned(),
         provisioning: true,
+        administrator: false,
         operator: false,
-        remarks: Remarks::default(),
+        notes: WriteNotes::default(),
     }
 }
 

@@ -30,13 +30,37 @@ const SQLITE: &str = "WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FR
 const EMAILS: &str = "INSERT INTO user_emails (tenant_id, user_id, ordinal, value_key)
     SELECT tenant_id, id, 0, 'm' || created_at_us FROM users WHERE tenant_id = $1 AND created_at_us <= 20000";
 
+/// A statement that fills a tenant with 1,700 users, on each engine.
+pub(super) struct Filled {
+    postgres: &'static str,
+    sqlite: &'static str,
+}
+
+pub(super) const FILLED: Filled = Filled {
+    postgres: "INSERT INTO users (tenant_id, id, user_name, user_name_key, provisioned_active, profile, version, created_at_us, updated_at_us)
+        SELECT $1, gen_random_uuid(), 'u' || n, 'u' || n, true, '{}', 1, n, n FROM generate_series(1, 1700) AS n",
+    sqlite: "WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < 1700)
+        INSERT INTO users (tenant_id, id, user_name, user_name_key, provisioned_active, profile, version, created_at_us, updated_at_us)
+        SELECT $1, randomblob(16), 'u' || n, 'u' || n, true, '{}', 1, n, n FROM s",
+};
+
+impl Filled {
+    pub(super) const fn of(&self, engine: Engine) -> &'static str {
+        match engine {
+            Sqlite => self.sqlite,
+            Postgres => self.postgres,
+        }
+    }
+}
+
 impl World {
     /// Statements with the tenant as their one value.
-    pub(super) async fn run(&self, statements: &'static [&'static str]) {
-        let tenant = self.tenant.uuid();
+    pub(super) async fn run(&self, statements: &[&'static str]) {
+        let (tenant, statements) = (self.tenant.uuid(), statements.to_vec());
         let done = self.store.database.write(move |tx| {
+            let statements = statements.clone();
             Box::pin(async move {
-                for sql in statements {
+                for sql in &statements {
                     let engine = tx.get_database_backend();
                     let values = sql.contains("$1").then(|| tenant.into());
                     tx.execute_raw(Statement::from_sql_and_values(engine, *sql, values)).await?;
@@ -53,7 +77,7 @@ impl World {
         let selection = Selection { filter, order };
         let db = self.store.database.read();
         let list = List::new(db.clone(), self.tenant, Subject::User, &selection);
-        let mut select = user_rows::select(self.tenant);
+        let mut select = user_rows::rows(self.tenant);
         list.choose(&mut select, Condition::all(), 100);
         self.explained(&select).await
     }
@@ -75,7 +99,7 @@ impl World {
 
 /// Whether a plan looks at every user of the tenant: a scan, or a walk of an index by the tenant alone.
 fn walks(engine: Engine, plan: &str) -> bool {
-    let lines: Vec<&str> = plan.lines().map(str::trim).collect();
+    let lines: Vec<&str> = plan.lines().chain([""]).map(str::trim).collect();
     lines.windows(2).any(|lines| match engine {
         Sqlite => {
             let line = lines[0];
@@ -168,5 +192,58 @@ async fn changes_are_found_by_their_positions_however_many_are_kept(#[values(Sql
     {
         let plan = world.explained(&select).await;
         assert!(!plan.contains("Seq Scan on changes") && !plan.contains("SCAN changes"), "{plan}");
+    }
+}
+
+const GROUPS_POSTGRES: &[&str] = &[
+    POSTGRES,
+    "INSERT INTO groups (tenant_id, id, display_name, display_name_key, version, created_at_us, updated_at_us)
+        SELECT $1, gen_random_uuid(), 'g' || n, 'g' || n, 1, n, n FROM generate_series(1, 5000) AS n",
+    "INSERT INTO memberships (tenant_id, group_id, user_id)
+        SELECT groups.tenant_id, groups.id, users.id FROM groups
+        JOIN users ON users.tenant_id = groups.tenant_id AND users.created_at_us % 5000 = groups.created_at_us % 5000
+        WHERE groups.tenant_id = $1",
+    "INSERT INTO role_mappings (tenant_id, id, role, group_id, created_by, created_at_us)
+        SELECT tenant_id, id, 'developer', id, 'key:k', 1 FROM groups WHERE tenant_id = $1 AND created_at_us <= 20",
+    "INSERT INTO role_mappings (tenant_id, id, role, group_name, group_name_key, created_by, created_at_us)
+        SELECT tenant_id, id, 'viewer', display_name, display_name_key, 'key:k', 1 FROM groups
+        WHERE tenant_id = $1 AND created_at_us BETWEEN 21 AND 40",
+    "INSERT INTO directory_roles (tenant_id, user_id, role_key, assigned_by, assigned_at_us)
+        SELECT tenant_id, id, 'developer', 'key:k', 1 FROM users WHERE tenant_id = $1",
+    "ANALYZE users",
+    "ANALYZE groups",
+    "ANALYZE memberships",
+    "ANALYZE role_mappings",
+    "ANALYZE directory_roles",
+];
+const GROUPS_SQLITE: &[&str] = &[
+    SQLITE,
+    "WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < 5000)
+        INSERT INTO groups (tenant_id, id, display_name, display_name_key, version, created_at_us, updated_at_us)
+        SELECT $1, randomblob(16), 'g' || n, 'g' || n, 1, n, n FROM s",
+    "INSERT INTO role_mappings (tenant_id, id, role, group_id, created_by, created_at_us)
+        SELECT tenant_id, id, 'developer', id, 'key:k', 1 FROM groups WHERE tenant_id = $1 AND created_at_us <= 20",
+];
+
+#[rstest]
+#[tokio::test]
+async fn d06_the_role_of_each_user_of_a_page_is_found_by_indexes(#[values(Sqlite, Postgres)] engine: Engine) {
+    let Some(world) = World::open(engine).await else { return };
+    world.run(if engine == Postgres { GROUPS_POSTGRES } else { GROUPS_SQLITE }).await;
+    let db = world.store.database.read();
+    let selection = Selection { filter: None, order: Order::BY_ID };
+    let list = List::new(db.clone(), world.tenant, Subject::User, &selection);
+    let mut select = user_rows::select(db.get_database_backend(), world.tenant);
+    list.choose(&mut select, Condition::all(), 100);
+    let plan = world.explained(&select).await;
+    for table in ["role_assignments", "directory_roles", "groups", "memberships"] {
+        assert!(!plan.contains(&format!("Seq Scan on {table}")), "{table}\n{plan}");
+    }
+    for alias in ["manual", "given", "mapped", "named", "joined"] {
+        let walked = |line: &str| {
+            line.starts_with(&format!("SCAN {alias}"))
+                || line.starts_with(&format!("SEARCH {alias}")) && line.ends_with("(tenant_id=?)")
+        };
+        assert!(!plan.lines().any(walked), "{alias}\n{plan}");
     }
 }

@@ -4,10 +4,13 @@ use ids::{GroupId, UserId};
 
 use crate::store::tx::{Change, ChangeKind};
 
-/// What these changes are, to follow "would": the first that is no member's, and how many members would come and go.
+/// What these changes are, to follow "would": the first that follows from no other, how many members would come and go, and how many would have
+/// another role by it.
 pub(super) fn sentence(changes: &[Change]) -> String {
     let of_member = |change: &&Change| matches!(change.kind, ChangeKind::MemberAdded | ChangeKind::MemberRemoved);
-    let mut parts: Vec<String> = changes.iter().find(|change| !of_member(change)).map(named).into_iter().collect();
+    let follows = |change: &&Change| change.kind == ChangeKind::RoleChanged;
+    let first = changes.iter().find(|change| !of_member(change) && !follows(change));
+    let mut parts: Vec<String> = first.map(named).into_iter().collect();
     // A group that was named already is not named again.
     let group = changes.iter().find(of_member).filter(|_| parts.is_empty()).map(|change| GroupId::from(change.subject));
     for (kind, verb, preposition) in
@@ -20,6 +23,13 @@ pub(super) fn sentence(changes: &[Change]) -> String {
         };
         let place = group.map(|group| format!(" {preposition} the group {group}")).unwrap_or_default();
         parts.push(format!("{verb} {members}{place}"));
+    }
+    // Whoever is named already is not counted.
+    let others = |change: &&Change| follows(change) && first.is_none_or(|first| first.subject != change.subject);
+    match changes.iter().filter(others).count() {
+        0 => {}
+        1 => parts.push("change the role of 1 user".to_owned()),
+        count => parts.push(format!("change the roles of {count} users")),
     }
     parts.join(" and ")
 }
@@ -39,7 +49,9 @@ fn named(change: &Change) -> String {
             format!("change the group {group}")
         }
         ChangeKind::GroupDeleted => format!("delete the group {group}"),
-        ChangeKind::TenantChanged => "change the tenant".to_owned(),
+        ChangeKind::TenantChanged | ChangeKind::RoleMappingCreated | ChangeKind::RoleMappingDeleted => {
+            "change the tenant".to_owned()
+        }
     }
 }
 
@@ -63,11 +75,16 @@ mod tests {
 
     #[test]
     fn a_write_is_told_in_words() {
-        use ChangeKind::{GroupChanged, GroupCreated, MemberAdded, MemberRemoved, UserChanged, UserCreated};
+        use ChangeKind::{
+            GroupChanged, GroupCreated, MemberAdded, MemberRemoved, RoleChanged, UserChanged, UserCreated,
+        };
         assert_eq!(said(&[UserCreated]), "create a user");
         assert_eq!(said(&[UserChanged]), format!("change the user {ID}"));
         assert_eq!(said(&[GroupCreated, MemberAdded, MemberAdded]), "create a group and add 2 members");
         assert_eq!(said(&[GroupChanged, MemberRemoved]), format!("change the group {ID} and remove 1 member"));
+        assert_eq!(said(&[UserChanged, RoleChanged]), format!("change the user {ID}"));
+        let roles = [MemberRemoved, RoleChanged, RoleChanged];
+        assert_eq!(said(&roles), format!("remove 1 member from the group {ID} and change the roles of 2 users"));
         let both = format!("add 1 member to the group {ID} and remove 2 members from the group {ID}");
         assert_eq!(said(&[MemberRemoved, MemberAdded, MemberRemoved]), both);
     }

@@ -3,10 +3,12 @@
 use database::testing::Engine::{self, Postgres, Sqlite};
 use rstest::rstest;
 
-use super::{World, user};
 use crate::{
     domain::{EffectiveRole, RoleId, RoleSource, UserDraft},
-    store::{DeleteUser, ReplaceUser, SetManualRole},
+    store::{
+        DeleteUser, ReplaceUser, SetManualRole,
+        tests::{World, user},
+    },
 };
 
 fn role(id: &str, source: RoleSource) -> Option<EffectiveRole> {
