@@ -13,10 +13,11 @@ use proto::{
         WatchDeparturesRequest, departure_service_client::DepartureServiceClient,
     },
 };
+use telemetry::metrics::{Gauge, Measurement};
 use tokio::{
     sync::Notify,
     task::JoinHandle,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tonic::Status;
 
@@ -54,7 +55,19 @@ impl Departures {
     /// Follows from now on. What is revoked is said to `revoked`.
     pub(crate) fn start(store: Store, identity: Channel, revoked: Arc<Notify>) -> Self {
         let client = DepartureServiceClient::new(identity);
-        let follower = Follower { store, client: client.clone(), revoked, has_compared: false, is_cut: false };
+        let follower = Follower {
+            store,
+            client: client.clone(),
+            revoked,
+            has_compared: false,
+            is_cut: false,
+            caught_up_at: Instant::now(),
+            lag: Gauge::new(
+                "rollcall.departures.lag",
+                "s",
+                "How long ago everything was dealt with that identity tells of who left",
+            ),
+        };
         Self { client, task: tokio::spawn(follower.run()) }
     }
 
@@ -101,6 +114,9 @@ struct Follower {
     has_compared: bool,
     /// Whether the log was told that nobody is followed.
     is_cut: bool,
+    /// When everything that was told was dealt with last; the start, before that.
+    caught_up_at: Instant,
+    lag: Gauge,
 }
 
 impl Follower {
@@ -124,6 +140,7 @@ impl Follower {
                 }
                 Err(error) => tracing::debug!(error = &error as &dyn std::error::Error, "who leaves is not followed"),
             }
+            self.measure();
             sleep(pause).await;
             pause = (pause * 2).min(RECONNECT_PAUSE_MAX);
         }
@@ -143,10 +160,17 @@ impl Follower {
                 self.compare().await?;
                 self.has_compared = true;
             }
+            self.caught_up_at = Instant::now();
+            self.measure();
             if std::mem::take(&mut self.is_cut) {
                 tracing::info!("who leaves is followed again");
             }
         }
+    }
+
+    fn measure(&self) {
+        let value = self.caught_up_at.elapsed().as_secs_f64();
+        self.lag.replace(vec![Measurement { value, attributes: Vec::new() }]);
     }
 
     /// Ends what ends with these departures, and then acknowledges them.

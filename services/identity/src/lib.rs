@@ -94,7 +94,8 @@ impl Identity {
         Rpc::new(self.store.clone(), Listener::Public).add_services(routes, authenticator);
     }
 
-    /// Adds what the SCIM façade calls on behalf of directories: to be served in the same process, or on a listener that only façades reach.
+    /// Adds what Rollcall's services call, the SCIM façade on behalf of directories and api-keys to learn who leaves: to be served in the same process, or
+    /// on a listener that only they reach.
     pub fn add_internal_services(&self, routes: &mut RoutesBuilder, authenticator: &Authenticator, callers: Callers) {
         Rpc::new(self.store.clone(), Listener::Internal(callers)).add_services(routes, authenticator);
     }

@@ -36,6 +36,7 @@ const DOCUMENTED: &[&str] = &[
     "rollcall scim status",
     "rollcall api-key create --name Entra",
     "rollcall api-key create --name Entra --expires-in 180d --scope scim --scope identity.read",
+    "rollcall api-key create --name scripts --scope admin --owner ada@example.com",
     "rollcall api-key list",
     "rollcall api-key show ID",
     "rollcall api-key revoke ID",
@@ -84,6 +85,8 @@ const DOCUMENTED: &[&str] = &[
     "rollcall tenant show acme",
     "rollcall tenant set-default-role viewer --tenant acme --dry-run",
     "rollcall tenant directory-admin on",
+    "rollcall tenant delete acme",
+    "rollcall tenant delete acme --yes",
     "rollcall changes list",
     "rollcall changes list --after P --output json",
     "rollcall changes watch",
@@ -217,6 +220,7 @@ fn plaintext_beyond_loopback_is_refused_unless_it_is_asked_for() {
             service,
         ),
         (format!("{identity} http://api-keys:8083 {public}"), "an https:// URL", service),
+        (format!("{api_keys} --identity-internal-url http://identity:8084"), "an https:// URL", service),
         (format!("{identity} http://[::ffff:10.0.0.1]:8083"), "an https:// URL", service),
         // Who has a certificate means to show it.
         (format!("{identity} http://127.0.0.1:8083 {internal} {public}"), "an https:// URL", service),
@@ -234,6 +238,7 @@ fn plaintext_beyond_loopback_is_refused_unless_it_is_asked_for() {
     for line in [
         format!("{identity} http://127.0.0.1:8083 --grpc-listen [::1]:1 --internal-listen 127.8.0.1:1"),
         format!("{api_keys} {internal} {public} --grpc-listen 10.0.0.1:1 --internal-listen 10.0.0.1:2"),
+        format!("{api_keys} {internal} {public} --identity-internal-url https://identity:8084"),
     ] {
         parsed(&line);
     }

@@ -1,12 +1,14 @@
 //! Who loses access is told of until that was dealt with, and a tenant ends with everything of it.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
+use ::audit::Content;
 use database::testing::Engine::{self, Postgres, Sqlite};
 use futures::future::join_all;
 use ids::{TenantId, UserId};
 use rstest::rstest;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, Statement};
+use tokio::sync::Notify;
 
 use super::{World, audit, directory, founder, tenant, user};
 use crate::{
@@ -18,6 +20,7 @@ use crate::{
         Acknowledge, CreateRoleMapping, DeleteUser, Doing, ReplaceUser, SetManualRole,
         entity::{tenant as tenant_row, user as user_row},
         tenant_deletion::{BATCH, GOING, STAYING},
+        tx::{ChangeKind, Tx},
     },
 };
 
@@ -235,7 +238,7 @@ async fn every_table_of_tenants_goes_with_them_or_is_known_to_stay(#[values(Sqli
     let found: BTreeSet<String> = found.iter().map(|row| row.try_get_by_index(0).unwrap()).collect();
     let known: BTreeSet<String> =
         GOING.iter().map(|(table, _)| *table).chain(STAYING.iter().copied()).map(str::to_owned).collect();
-    assert_eq!(found, known);
+    assert_eq!(found, known, "a table of tenants stands in GOING, or in STAYING with the reason");
 }
 
 /// Puts something into every table that goes.
@@ -357,4 +360,76 @@ async fn a_tenant_with_more_rows_than_one_transaction_takes_goes(#[values(Sqlite
     world.store.delete_tenant(&world.operator()).await.unwrap();
     assert!(world.store.purge_tenants(Timestamp::now()).await.unwrap() > 3 * BATCH);
     assert_eq!(user_row::Entity::find().count(world.store.database.read()).await.unwrap(), 0);
+}
+
+/// A write of an administrator's that a test holds up: it says that it has begun, and goes on when it is told to.
+struct Held {
+    written: tokio::task::JoinHandle<Result<(), Error>>,
+    go_on: Arc<Notify>,
+}
+
+/// Where a held write waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum At {
+    /// Before it takes its positions.
+    Beginning,
+    /// Before its commit.
+    End,
+}
+
+/// Begins a write that says that a person lost access. SQLite's writes run one after another, so none is held up there.
+async fn held(world: &World, person: UserId, at: At) -> Held {
+    let (begun, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (store, caller, gate) = (world.store.clone(), world.administrator(), (Arc::clone(&begun), Arc::clone(&go_on)));
+    let written = tokio::spawn(async move {
+        let written = store.database.write(move |db| {
+            let (caller, (begun, go_on)) = (caller.clone(), gate.clone());
+            Box::pin(async move {
+                let wait = async |here: At| {
+                    if here == at {
+                        begun.notify_one();
+                        go_on.notified().await;
+                    }
+                };
+                let tx = Tx::begin(db, &caller).await?;
+                wait(At::Beginning).await;
+                tx.changed(ChangeKind::UserDeleted, person.uuid(), 2, Content::default());
+                tx.record().await?;
+                wait(At::End).await;
+                Ok(())
+            })
+        });
+        written.await.map_err(|error| match error {
+            database::Error::Refused(error) => error,
+            database::Error::Database(error) => panic!("{error}"),
+        })
+    });
+    begun.notified().await;
+    Held { written, go_on }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_that_began_before_its_tenant_was_deleted_is_not_committed_after_it() {
+    let Some(world) = World::open(Postgres).await else { return };
+    let ada = world.user("ada").await.id;
+    let held = held(&world, ada, At::Beginning).await;
+    world.store.delete_tenant(&world.operator()).await.unwrap();
+    held.go_on.notify_one();
+    assert_eq!(held.written.await.unwrap().unwrap_err(), Error::NotFound("tenant"));
+    assert_eq!(world.departed().await, [Holder { tenant: world.tenant, user: None }]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d09_a_departure_that_commits_late_is_not_passed_over() {
+    let Some(world) = World::open(Postgres).await else { return };
+    let (late, other) = (UserId::generate(), tenant(&world.store, "globex").await);
+    let held = held(&world, late, At::End).await;
+    // Another tenant's departure commits meanwhile, and is dealt with.
+    let eva = world.store.create_user(&directory(other), user("eva")).await.unwrap().id;
+    let delete = DeleteUser { user: eva, expected_version: None };
+    world.store.delete_user(&directory(other), delete).await.unwrap();
+    assert_eq!(world.departed().await, [Holder { tenant: other, user: Some(eva) }]);
+    held.go_on.notify_one();
+    held.written.await.unwrap().unwrap();
+    assert_eq!(world.departed().await, [world.person(late)]);
 }
