@@ -29,10 +29,9 @@ use database::Location;
 use ids::TenantId;
 use tonic::service::{Routes, RoutesBuilder};
 
-pub use config::{
-    AccessTokenLife, Config, EncryptionKey, HashWork, InvalidAccessTokenLife, InvalidEncryptionKey, InvalidHashWork,
-    Migrate,
-};
+pub use config::{AccessTokenLife, Config, HashWork, InvalidAccessTokenLife, InvalidHashWork, Migrate};
+pub use sealing::{EncryptionKey, InvalidEncryptionKey};
+
 use domain::{About, ApiKey, Caller, Timestamp};
 use exchange::Exchange;
 use federation::Federation;
@@ -80,6 +79,15 @@ pub enum OpenError {
     /// The settings of outbound calls cannot be used.
     #[error("the settings of outbound calls cannot be used")]
     Outbound(#[from] outbound::SettingsError),
+}
+
+impl From<sealing::Error> for OpenError {
+    fn from(error: sealing::Error) -> Self {
+        match error {
+            sealing::Error::NotSealed => Self::WrongEncryptionKey,
+            sealing::Error::Cryptography => Self::Cryptography,
+        }
+    }
 }
 
 /// Why an operator credential was not installed.
