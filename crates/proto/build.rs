@@ -12,6 +12,7 @@ const FILES: &[&str] = &[
     "rollcall/identity/v1/audit.proto",
     "rollcall/identity/v1/changes.proto",
     "rollcall/identity/v1/error_reason.proto",
+    "rollcall/identity/v1/events.proto",
     "rollcall/identity/v1/filter.proto",
     "rollcall/identity/v1/groups.proto",
     "rollcall/identity/v1/provisioning_log.proto",
