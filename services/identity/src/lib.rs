@@ -1,7 +1,9 @@
 //! **identity** holds tenants, users, groups, memberships and roles, and answers for them over gRPC. It knows nothing of SCIM, and it checks
 //! the token of every call itself.
 
+mod delivery;
 mod domain;
+mod event_secrets;
 mod retention;
 mod rpc;
 mod store;
@@ -10,10 +12,13 @@ use std::{sync::Arc, time::Duration};
 
 use authn::{Authenticator, grpc::Callers};
 use database::{Database, Location, MigrateError};
+use sealing::EncryptionKey;
 use tonic::service::RoutesBuilder;
 
 use crate::{
-    domain::{Founder, TenantName},
+    delivery::{Courier, Deliveries},
+    domain::{Founder, TenantName, Timestamp},
+    event_secrets::EventSecrets,
     retention::Retention,
     rpc::{Listener, Rpc},
     store::Store,
@@ -31,6 +36,10 @@ pub struct Config {
     pub schema: Schema,
     /// How long entries of the provisioning log are kept.
     pub log_retention: Duration,
+    /// What secrets of endpoints for events are kept under, the same for every replica. Without it there are no such endpoints, and nothing is sent.
+    pub encryption_key: Option<EncryptionKey>,
+    /// Whom this service may call beyond the public network, to send events.
+    pub outbound: outbound::Settings,
 }
 
 /// What a starting process does about the schema.
@@ -51,6 +60,12 @@ pub enum OpenError {
     /// Its schema cannot be used.
     #[error("the identity database cannot be used")]
     Schema(#[source] MigrateError),
+    /// The settings of outbound calls cannot be used.
+    #[error("the settings of outbound calls cannot be used")]
+    Outbound(#[from] outbound::SettingsError),
+    /// The system's cryptography failed.
+    #[error("the system's cryptography failed")]
+    Cryptography(#[from] sealing::Error),
 }
 
 /// Why a tenant could not be made.
@@ -65,7 +80,16 @@ pub struct TenantError {
 #[derive(Clone, Debug)]
 pub struct Identity {
     store: Store,
+    senders: Senders,
+    deliveries: Option<Arc<Deliveries>>,
     _retention: Arc<Retention>,
+}
+
+/// What makes endpoints for events and sends to them.
+#[derive(Clone, Debug)]
+pub(crate) struct Senders {
+    client: outbound::Client,
+    secrets: EventSecrets,
 }
 
 impl Identity {
@@ -81,18 +105,25 @@ impl Identity {
         }
         .map_err(OpenError::Schema)?;
         let store = Store::new(database);
+        let client = outbound::Client::new(&config.outbound)?;
+        let senders = Senders { client, secrets: EventSecrets::new(config.encryption_key.as_ref())? };
+        let deliveries = senders.secrets.is_usable().then(|| {
+            let Senders { client, secrets } = senders.clone();
+            Arc::new(Deliveries::start(Courier::new(store.clone(), client, secrets, Arc::new(Timestamp::now))))
+        });
         let retention = Arc::new(Retention::start(store.clone(), config.log_retention));
-        Ok(Self { store, _retention: retention })
+        Ok(Self { store, senders, deliveries, _retention: retention })
     }
 
     /// Adds every gRPC service of identity for those who call it, each behind the check of its callers. A directory's key opens nothing here.
     pub fn add_services(&self, routes: &mut RoutesBuilder, authenticator: &Authenticator) {
-        Rpc::new(self.store.clone(), Listener::Public).add_services(routes, authenticator);
+        Rpc::new(self.store.clone(), self.senders.clone(), Listener::Public).add_services(routes, authenticator);
     }
 
     /// Adds what the SCIM façade calls on behalf of directories: to be served in the same process, or on a listener that only façades reach.
     pub fn add_internal_services(&self, routes: &mut RoutesBuilder, authenticator: &Authenticator, callers: Callers) {
-        Rpc::new(self.store.clone(), Listener::Internal(callers)).add_services(routes, authenticator);
+        Rpc::new(self.store.clone(), self.senders.clone(), Listener::Internal(callers))
+            .add_services(routes, authenticator);
     }
 
     /// Makes the tenant `name` unless there is one.
@@ -113,6 +144,13 @@ impl Identity {
     /// another replica, after what they have.
     pub fn end_watches(&self) {
         self.store.end_followers();
+    }
+
+    /// Ends the sending of events, after what is under way.
+    pub async fn end_deliveries(&self) {
+        if let Some(deliveries) = &self.deliveries {
+            deliveries.end().await;
+        }
     }
 
     /// Whether the database answers, for readiness.

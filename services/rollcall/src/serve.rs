@@ -14,7 +14,7 @@ use http::Uri;
 use proto::{
     Channel, Service as ServiceName, api_keys::v1::api_key_service_server, api_keys::v1::credential_service_server,
     api_keys::v1::signing_key_service_server, api_keys::v1::trust_service_server, identity::v1::audit_service_server,
-    identity::v1::change_service_server, identity::v1::group_service_server,
+    identity::v1::change_service_server, identity::v1::event_service_server, identity::v1::group_service_server,
     identity::v1::provisioning_log_service_server, identity::v1::role_service_server,
     identity::v1::tenant_service_server, identity::v1::user_attribute_service_server,
     identity::v1::user_service_server,
@@ -36,6 +36,7 @@ const CREDENTIALS: &[&str] = &[credential_service_server::SERVICE_NAME];
 pub(crate) const IDENTITY: &[&str] = &[
     audit_service_server::SERVICE_NAME,
     change_service_server::SERVICE_NAME,
+    event_service_server::SERVICE_NAME,
     group_service_server::SERVICE_NAME,
     provisioning_log_service_server::SERVICE_NAME,
     role_service_server::SERVICE_NAME,

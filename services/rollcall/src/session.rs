@@ -12,7 +12,7 @@ use proto::{
     channel::ClientTls,
     identity::v1::{
         GetTenantRequest, Tenant, audit_service_client::AuditServiceClient, change_service_client::ChangeServiceClient,
-        get_tenant_request, group_service_client::GroupServiceClient,
+        event_service_client::EventServiceClient, get_tenant_request, group_service_client::GroupServiceClient,
         provisioning_log_service_client::ProvisioningLogServiceClient, role_service_client::RoleServiceClient,
         tenant_service_client::TenantServiceClient, user_attribute_service_client::UserAttributeServiceClient,
         user_service_client::UserServiceClient,
@@ -120,6 +120,10 @@ impl Session {
 
     pub(crate) fn changes(&self) -> ChangeServiceClient<Authorized> {
         ChangeServiceClient::new(self.to_identity()).max_decoding_message_size(MESSAGE_LEN_MAX)
+    }
+
+    pub(crate) fn events(&self) -> EventServiceClient<Authorized> {
+        EventServiceClient::new(self.to_identity()).max_decoding_message_size(MESSAGE_LEN_MAX)
     }
 
     pub(crate) fn provisioning_log(&self) -> ProvisioningLogServiceClient<Authorized> {

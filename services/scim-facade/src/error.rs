@@ -159,6 +159,9 @@ impl Refusal {
             | ErrorReason::TooManyWatches
             | ErrorReason::TooManyChangeConsumers
             | ErrorReason::Ending
+            | ErrorReason::EncryptionKeyMissing
+            | ErrorReason::TooManyEventEndpoints
+            | ErrorReason::EventsMissed
             | ErrorReason::Unspecified => Self::fault(status),
         }
     }

@@ -4,6 +4,7 @@ mod caller;
 mod catalogue;
 mod change;
 mod error;
+mod event_endpoint;
 mod filter;
 mod group;
 mod page;
@@ -21,8 +22,13 @@ mod user_attribute;
 pub(crate) use caller::{Caller, Founder};
 pub(crate) use case_key::CaseKey;
 pub(crate) use catalogue::{Case, Catalogue, Column, Field, FieldType, Place, USER_ATTRIBUTES};
-pub(crate) use change::{Change, ChangeConsumer, ConsumerName, FeedHead, OutOfRange, Position};
+pub(crate) use change::{CHANGE_KINDS, Change, ChangeConsumer, ConsumerName, FeedHead, OutOfRange, Position};
 pub(crate) use error::{Error, InvalidField};
+pub(crate) use event_endpoint::{
+    DeadLetter, DeliveryFailure, EVENT_ENDPOINTS_MAX, EVENT_IDS_MAX, EndpointDescription, EndpointKind, EndpointUrl,
+    EventEndpoint, EventEndpointChange, EventEndpointDraft, EventKinds, Health, Receipt, SECRET_OVERLAP,
+    SECRET_OVERLAP_MAX, Stop, event_id, event_position,
+};
 pub(crate) use filter::{
     Comparison, FILTER_DEPTH_MAX, FILTER_TERMS_MAX, Filter, Order, OrderBy, Relation, TextOperator, text_key,
 };

@@ -3,6 +3,7 @@
 mod audit;
 mod call;
 mod changes;
+mod events;
 mod filters;
 mod groups;
 mod paging;
@@ -20,14 +21,15 @@ use authn::{
 };
 use proto::identity::v1::{
     audit_service_server::AuditServiceServer, change_service_server::ChangeServiceServer,
-    group_service_server::GroupServiceServer, provisioning_log_service_server::ProvisioningLogServiceServer,
-    role_service_server::RoleServiceServer, tenant_service_server::TenantServiceServer,
-    user_attribute_service_server::UserAttributeServiceServer, user_service_server::UserServiceServer,
+    event_service_server::EventServiceServer, group_service_server::GroupServiceServer,
+    provisioning_log_service_server::ProvisioningLogServiceServer, role_service_server::RoleServiceServer,
+    tenant_service_server::TenantServiceServer, user_attribute_service_server::UserAttributeServiceServer,
+    user_service_server::UserServiceServer,
 };
 use tonic::service::RoutesBuilder;
 use tower::Layer as _;
 
-use crate::store::Store;
+use crate::{Senders, store::Store};
 
 /// The largest request: a group's change that names [`crate::domain::MEMBER_IDS_MAX`] ids, with room to spare.
 const REQUEST_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -38,6 +40,7 @@ const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 #[derive(Clone, Debug)]
 pub(crate) struct Rpc {
     store: Store,
+    senders: Senders,
     listener: Listener,
 }
 
@@ -51,8 +54,8 @@ pub(crate) enum Listener {
 }
 
 impl Rpc {
-    pub(crate) const fn new(store: Store, listener: Listener) -> Self {
-        Self { store, listener }
+    pub(crate) const fn new(store: Store, senders: Senders, listener: Listener) -> Self {
+        Self { store, senders, listener }
     }
 
     /// Adds every service, each behind the check of its callers.
@@ -77,7 +80,7 @@ impl Rpc {
             UserServiceServer
         );
         if self.listener == Listener::Public {
-            add!(AuditServiceServer, ChangeServiceServer, RoleServiceServer);
+            add!(AuditServiceServer, ChangeServiceServer, EventServiceServer, RoleServiceServer);
         }
     }
 }

@@ -65,6 +65,11 @@ fn parts(error: &Error) -> (Code, ErrorReason, Vec<(&'static str, String)>) {
         ),
         Error::TooManyWatches => (Code::ResourceExhausted, ErrorReason::TooManyWatches, vec![]),
         Error::TooManyChangeConsumers => (Code::FailedPrecondition, ErrorReason::TooManyChangeConsumers, vec![]),
+        Error::EncryptionKeyMissing => (Code::FailedPrecondition, ErrorReason::EncryptionKeyMissing, vec![]),
+        Error::TooManyEventEndpoints => (Code::FailedPrecondition, ErrorReason::TooManyEventEndpoints, vec![]),
+        Error::EventsMissed { cause } => {
+            (Code::FailedPrecondition, ErrorReason::EventsMissed, vec![("cause", cause.as_str().to_owned())])
+        }
         Error::Ending => (Code::Unavailable, ErrorReason::Ending, vec![]),
         Error::StoreUnavailable => (Code::Unavailable, ErrorReason::StoreUnavailable, vec![]),
         Error::Internal => (Code::Internal, ErrorReason::Unspecified, vec![]),
@@ -118,6 +123,9 @@ mod tests {
             },
             Error::TooManyWatches,
             Error::TooManyChangeConsumers,
+            Error::EncryptionKeyMissing,
+            Error::TooManyEventEndpoints,
+            Error::EventsMissed { cause: OutOfRange::Epoch },
             Error::Ending,
             Error::StoreUnavailable,
             Error::Internal,
@@ -148,6 +156,9 @@ mod tests {
             r#"OutOfRange ERROR_REASON_POSITION_OUT_OF_RANGE [("cause", "retention"), ("head", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAB")] the change feed cannot go on after this position: changes after it are kept no more; read everything anew and go on after the head"#,
             r#"ResourceExhausted ERROR_REASON_TOO_MANY_WATCHES [] the tenant watches as often as it may"#,
             r#"FailedPrecondition ERROR_REASON_TOO_MANY_CHANGE_CONSUMERS [] the tenant has as many consumers of changes as it may"#,
+            r#"FailedPrecondition ERROR_REASON_ENCRYPTION_KEY_MISSING [] identity has no encryption key to keep secrets under: start it with --encryption-key-file"#,
+            r#"FailedPrecondition ERROR_REASON_TOO_MANY_EVENT_ENDPOINTS [] the tenant has as many endpoints for events as it may"#,
+            r#"FailedPrecondition ERROR_REASON_EVENTS_MISSED [("cause", "epoch")] the endpoint cannot go on where it stopped: the database was set back since; confirm with `skip_missed` that events go on with what happens from now on"#,
             r#"Unavailable ERROR_REASON_ENDING [] this process is ending: go on with another"#,
             r#"Unavailable ERROR_REASON_STORE_UNAVAILABLE [] the store does not answer"#,
             r#"Internal ERROR_REASON_UNSPECIFIED [] internal error"#,

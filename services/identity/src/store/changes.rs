@@ -146,7 +146,7 @@ pub(super) async fn head<C: ConnectionTrait>(db: &C, tenant: Uuid) -> Result<Opt
     Ok(Some(FeedHead { position, floor: row.try_get_by_index(2)? }))
 }
 
-fn from_row(epoch: Uuid, row: change::Model) -> Change {
+pub(super) fn from_row(epoch: Uuid, row: change::Model) -> Change {
     Change {
         position: Position { epoch, number: row.position },
         at: Timestamp(row.at_us),

@@ -10,6 +10,7 @@ mod conditions;
 mod document;
 mod entity;
 mod erasure;
+mod events;
 mod feed;
 mod groups;
 mod listing;
@@ -25,7 +26,7 @@ mod retention;
 mod roles;
 mod tenants;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod tx;
 mod user_attributes;
 mod user_rows;
@@ -35,11 +36,12 @@ use std::sync::Arc;
 
 use database::Database;
 use sea_orm::DbErr;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 
 pub(crate) use audit::{AuditChain, AuditEntry};
 pub(crate) use changes::Acknowledge;
 pub(crate) use erasure::ERASE_USER;
+pub(crate) use events::{BATCH, CreateEventEndpoint, DeadLetters, LEASE, Leased, RotateSecret, Sent, Work};
 pub(crate) use feed::{Follower, News};
 pub(crate) use groups::{ChangeGroup, CreateGroup, DeleteGroup};
 pub(crate) use members::ListMembers;
@@ -64,16 +66,24 @@ pub(crate) struct Store {
     costly: Arc<Semaphore>,
     /// The change feeds that are followed.
     feeds: Feeds,
+    /// Tells what sends events that there may be some.
+    events: Arc<Notify>,
 }
 
 impl Store {
     pub(crate) fn new(database: Database) -> Self {
-        Self { database, costly: Arc::new(Semaphore::new(listing::COSTLY_MAX)), feeds: Feeds::new() }
+        let (costly, events) = (Arc::new(Semaphore::new(listing::COSTLY_MAX)), Arc::new(Notify::new()));
+        Self { database, costly, feeds: Feeds::new(), events }
     }
 
     /// Whether the database answers.
     pub(crate) async fn ready(&self) -> bool {
         self.database.read().ping().await.is_ok()
+    }
+
+    /// Waits until this process has written something, since the last time that this was waited for.
+    pub(crate) async fn written(&self) {
+        self.events.notified().await;
     }
 
     /// Runs `work` upon `input` in a transaction, and answers after the commit of all that it did and recorded.
@@ -102,6 +112,7 @@ impl Store {
         });
         if written.is_ok() {
             self.feeds.moved(tenant);
+            self.events.notify_one();
         }
         written
     }

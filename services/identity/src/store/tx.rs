@@ -13,7 +13,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::{
-    domain::{Caller, Error, ProvisioningState, Timestamp},
+    domain::{CHANGE_KINDS, Caller, Error, ProvisioningState, Timestamp},
     store::{
         Outcome, audit,
         entity::{change, tenant, tenant_position},
@@ -166,6 +166,7 @@ impl<'t> Tx<'t> {
     }
 
     fn row(&self, change: Change, position: i64) -> Result<change::ActiveModel, DbErr> {
+        debug_assert!(CHANGE_KINDS.contains(&change.kind.as_str()), "{:?} is to stand in CHANGE_KINDS", change.kind);
         Ok(change::ActiveModel {
             tenant_id: Set(self.caller.tenant.uuid()),
             position: Set(position),

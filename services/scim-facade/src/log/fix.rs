@@ -58,6 +58,9 @@ const fn of_reason(reason: ErrorReason) -> &'static str {
         | ErrorReason::TooManyWatches
         | ErrorReason::TooManyChangeConsumers
         | ErrorReason::Ending
+        | ErrorReason::EncryptionKeyMissing
+        | ErrorReason::TooManyEventEndpoints
+        | ErrorReason::EventsMissed
         | ErrorReason::Unspecified => FAULT,
     }
 }

@@ -4,6 +4,8 @@ pub(in crate::store) mod audit_entry;
 pub(in crate::store) mod change;
 pub(in crate::store) mod change_consumer;
 pub(in crate::store) mod erasure;
+pub(in crate::store) mod event_delivery;
+pub(in crate::store) mod event_endpoint;
 pub(in crate::store) mod group;
 pub(in crate::store) mod membership;
 pub(in crate::store) mod provisioning_cycle;

@@ -7,6 +7,7 @@ mod m0005_change_feed;
 mod m0006_provisioning_log;
 mod m0007_preview;
 mod m0008_erasure;
+mod m0011_event_streams;
 
 use sea_orm::{ConnectionTrait, DbBackend, DbErr};
 use sea_orm_migration::{MigrationTrait, MigratorTrait, SchemaManager, async_trait::async_trait};
@@ -24,6 +25,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0006_provisioning_log::Migration),
             Box::new(m0007_preview::Migration),
             Box::new(m0008_erasure::Migration),
+            Box::new(m0011_event_streams::Migration),
         ]
     }
 }

@@ -4,6 +4,7 @@ mod agreement;
 mod audit;
 mod changes;
 mod ends;
+mod events;
 mod filters;
 mod groups;
 mod listing;
@@ -32,15 +33,15 @@ use crate::{
 };
 
 /// A migrated store with one tenant whose provisioning is on.
-struct World {
-    store: Store,
-    tenant: TenantId,
+pub(crate) struct World {
+    pub(crate) store: Store,
+    pub(crate) tenant: TenantId,
     database: TestDatabase,
 }
 
 impl World {
     /// None when the engine is not to be had here; the test is then skipped, and says so.
-    async fn open(engine: Engine) -> Option<Self> {
+    pub(crate) async fn open(engine: Engine) -> Option<Self> {
         let migrate = async |location: &database::Location| -> Result<(), DbErr> {
             let database = Database::open(location, SERVICE).await?;
             database.migrate::<Migrator>(SERVICE).await.map_err(|error| DbErr::Custom(error.to_string()))?;
@@ -53,20 +54,20 @@ impl World {
     }
 
     /// A directory of the tenant.
-    fn directory(&self) -> Caller {
+    pub(crate) fn directory(&self) -> Caller {
         directory(self.tenant)
     }
 
     /// An administrator of the tenant.
-    fn administrator(&self) -> Caller {
+    pub(crate) fn administrator(&self) -> Caller {
         Caller { actor: "key:admin".to_owned(), action: "test/Act", provisioning: false, ..self.directory() }
     }
 
-    async fn user(&self, name: &str) -> User {
+    pub(crate) async fn user(&self, name: &str) -> User {
         self.store.create_user(&self.directory(), user(name)).await.unwrap()
     }
 
-    async fn group(&self, name: &str, members: &[String]) -> Group {
+    pub(crate) async fn group(&self, name: &str, members: &[String]) -> Group {
         self.store.create_group(&self.directory(), group(name, members)).await.unwrap()
     }
 
