@@ -126,10 +126,17 @@ pub(crate) enum DeadLetters {
 
 /// Some of them, or all.
 #[derive(Args, Debug)]
-#[group(required = true, multiple = false, id = "chosen", args = ["event_ids", "all"])]
 pub(crate) struct Chosen {
     /// The endpoint's id
     id: String,
+    #[command(flatten)]
+    which: Which,
+}
+
+/// See [`Chosen`].
+#[derive(Args, Debug)]
+#[group(required = true, multiple = false, id = "which")]
+pub(crate) struct Which {
     /// The ids of events
     #[arg(value_name = "EVENT_ID")]
     event_ids: Vec<String>,
@@ -229,13 +236,13 @@ async fn dead_letters(command: DeadLetters, session: &Session, tenant_id: String
             })
             .await
         }
-        DeadLetters::Retry(Chosen { id, event_ids, .. }) => {
+        DeadLetters::Retry(Chosen { id, which: Which { event_ids, .. } }) => {
             let request = RetryDeadLettersRequest { tenant_id, event_endpoint_id: id, event_ids };
             let count = session.events().retry_dead_letters(request).await?.into_inner().count;
             output::note(format!("{count} sent again."));
             Ok(())
         }
-        DeadLetters::Drop(Chosen { id, event_ids, .. }) => {
+        DeadLetters::Drop(Chosen { id, which: Which { event_ids, .. } }) => {
             let request = DropDeadLettersRequest { tenant_id, event_endpoint_id: id, event_ids };
             let count = session.events().drop_dead_letters(request).await?.into_inner().count;
             output::note(format!("{count} forgotten."));
