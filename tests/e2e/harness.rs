@@ -488,6 +488,11 @@ impl Rollcall {
         format!("http://127.0.0.1:{}/api/oauth2/token", self.addresses.scim)
     }
 
+    /// Where the façade serves what is not SCIM.
+    pub(crate) fn facade_url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.addresses.scim)
+    }
+
     pub(crate) fn scim_url(&self) -> String {
         format!("http://127.0.0.1:{}/api/scim/v2", self.addresses.scim)
     }

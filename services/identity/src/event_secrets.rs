@@ -39,6 +39,28 @@ impl EventSecrets {
         self.0.is_some()
     }
 
+    /// Keeps what an endpoint asks for as `Authorization`.
+    pub(crate) fn seal(&self, tenant: TenantId, id: EventEndpointId, secret: &[u8]) -> Result<Vec<u8>, Error> {
+        let key = self.0.as_ref().ok_or(Error::EncryptionKeyMissing)?;
+        key.seal(&place(tenant, id), secret).map_err(|_| Error::Internal)
+    }
+
+    /// Keeps a key that signs.
+    pub(crate) fn seal_key(&self, kid: &str, private_key: &[u8]) -> Result<Vec<u8>, Error> {
+        let key = self.0.as_ref().ok_or(Error::EncryptionKeyMissing)?;
+        key.seal(&place_of_key(kid), private_key).map_err(|_| Error::Internal)
+    }
+
+    /// A key that signs, in PKCS #8.
+    pub(crate) fn open_key(&self, kid: &str, sealed: Vec<u8>) -> Result<SecretSlice<u8>, Error> {
+        let key = self.0.as_ref().ok_or(Error::EncryptionKeyMissing)?;
+        key.open(&place_of_key(kid), sealed).map_err(|error| {
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(kid, error, "the key that signs events cannot be opened: start identity with the encryption key that it was made with");
+            Error::Internal
+        })
+    }
+
     /// Makes the secret of a webhook.
     pub(crate) fn generate(&self, tenant: TenantId, id: EventEndpointId) -> Result<NewSecret, Error> {
         let key = self.0.as_ref().ok_or(Error::EncryptionKeyMissing)?;
@@ -66,6 +88,11 @@ impl EventSecrets {
             Error::Internal
         })
     }
+}
+
+/// Where a key that signs belongs.
+fn place_of_key(kid: &str) -> String {
+    format!("event_signing_keys/{kid}")
 }
 
 /// Where a secret belongs: it is of use nowhere else.

@@ -3,6 +3,7 @@
 
 mod delivery;
 mod domain;
+mod event_keys;
 mod event_secrets;
 mod retention;
 mod rpc;
@@ -18,6 +19,7 @@ use tonic::service::RoutesBuilder;
 use crate::{
     delivery::{Courier, Deliveries},
     domain::{Founder, TenantName, Timestamp},
+    event_keys::EventKeys,
     event_secrets::EventSecrets,
     retention::Retention,
     rpc::{Listener, Rpc},
@@ -90,6 +92,7 @@ pub struct Identity {
 pub(crate) struct Senders {
     client: outbound::Client,
     secrets: EventSecrets,
+    keys: EventKeys,
 }
 
 impl Identity {
@@ -106,10 +109,11 @@ impl Identity {
         .map_err(OpenError::Schema)?;
         let store = Store::new(database);
         let client = outbound::Client::new(&config.outbound)?;
-        let senders = Senders { client, secrets: EventSecrets::new(config.encryption_key.as_ref())? };
+        let secrets = EventSecrets::new(config.encryption_key.as_ref())?;
+        let senders = Senders { client, keys: EventKeys::new(store.clone(), secrets.clone()), secrets };
         let deliveries = senders.secrets.is_usable().then(|| {
-            let Senders { client, secrets } = senders.clone();
-            Arc::new(Deliveries::start(Courier::new(store.clone(), client, secrets, Arc::new(Timestamp::now))))
+            let courier = Courier::new(store.clone(), senders.clone(), Arc::new(Timestamp::now));
+            Arc::new(Deliveries::start(courier))
         });
         let retention = Arc::new(Retention::start(store.clone(), config.log_retention));
         Ok(Self { store, senders, deliveries, _retention: retention })

@@ -47,6 +47,7 @@ pub(crate) const IDENTITY: &[&str] = &[
 
 /// What identity serves to the façade.
 const DIRECTORIES: &[&str] = &[
+    event_service_server::SERVICE_NAME,
     group_service_server::SERVICE_NAME,
     provisioning_log_service_server::SERVICE_NAME,
     tenant_service_server::SERVICE_NAME,

@@ -162,6 +162,7 @@ impl Refusal {
             | ErrorReason::EncryptionKeyMissing
             | ErrorReason::TooManyEventEndpoints
             | ErrorReason::EventsMissed
+            | ErrorReason::EventEndpointDisabled
             | ErrorReason::Unspecified => Self::fault(status),
         }
     }

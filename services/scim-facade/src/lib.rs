@@ -9,6 +9,7 @@ mod authentication;
 mod base;
 mod dropped;
 mod error;
+mod events;
 mod http;
 mod identity;
 mod log;
@@ -31,6 +32,7 @@ use crate::{
     apart::Apart,
     base::Base,
     dropped::DroppedLog,
+    events::Events,
     identity::{Channel, Clients},
     schemas::SchemaCache,
     turns::Turns,
@@ -58,6 +60,7 @@ struct Shared {
     trusted_proxies: TrustedProxies,
     authenticator: Authenticator,
     clients: Clients,
+    events: Events,
     log: ProvisioningLog,
     dropped: DroppedLog,
     schemas: SchemaCache,
@@ -71,6 +74,7 @@ impl Facade {
             base: config.public_url.as_deref().map(Base::new),
             trusted_proxies: config.trusted_proxies.clone(),
             authenticator,
+            events: Events::new(identity.clone()),
             clients: Clients::new(identity),
             log,
             dropped: DroppedLog::new(),
@@ -94,6 +98,10 @@ impl Facade {
 
     fn clients(&self) -> &Clients {
         &self.0.clients
+    }
+
+    fn events(&self) -> &Events {
+        &self.0.events
     }
 
     fn log(&self) -> &ProvisioningLog {

@@ -15,9 +15,9 @@ use tokio::{sync::Semaphore, time::timeout};
 use uuid::Uuid;
 
 use crate::{
-    delivery::webhook,
+    Senders,
+    delivery::{Message, push, set, webhook},
     domain::{Change, DeliveryFailure, EndpointKind, Error, Receipt, Timestamp},
-    event_secrets::EventSecrets,
     store::{BATCH, LEASE, Leased, Sent, Store, Work},
 };
 
@@ -42,8 +42,7 @@ pub(crate) type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 #[derive(Clone)]
 pub(crate) struct Courier {
     store: Store,
-    client: outbound::Client,
-    secrets: EventSecrets,
+    senders: Senders,
     clock: Clock,
     /// Who it is among the processes that send.
     holder: Uuid,
@@ -58,9 +57,9 @@ impl fmt::Debug for Courier {
 }
 
 impl Courier {
-    pub(crate) fn new(store: Store, client: outbound::Client, secrets: EventSecrets, clock: Clock) -> Self {
+    pub(crate) fn new(store: Store, senders: Senders, clock: Clock) -> Self {
         let (holder, deliveries) = (Uuid::new_v4(), Arc::new(Semaphore::new(DELIVERIES_MAX)));
-        Self { store, client, secrets, clock, holder, deliveries, of_tenants: Arc::default() }
+        Self { store, senders, clock, holder, deliveries, of_tenants: Arc::default() }
     }
 
     pub(crate) const fn store(&self) -> &Store {
@@ -94,7 +93,7 @@ impl Courier {
         let secrets: Vec<SecretSlice<u8>> = sealed
             .into_iter()
             .flatten()
-            .map(|sealed| self.secrets.open(place, sealed.clone()))
+            .map(|sealed| self.senders.secrets.open(place, sealed.clone()))
             .collect::<Result<_, _>>()?;
         let tenant = self.of_tenant(endpoint.tenant);
         let due = work.due.iter().map(|due| (&due.change, due.attempts));
@@ -130,25 +129,46 @@ impl Courier {
     }
 
     async fn deliver(&self, endpoint: &Leased, change: &Change, secrets: &[SecretSlice<u8>]) -> Result<Receipt, Error> {
-        let message = match endpoint.kind {
-            EndpointKind::Webhook => webhook::message(endpoint.tenant.uuid(), change, secrets, self.now())?,
+        let (message, answer_bytes_max) = match endpoint.kind {
+            EndpointKind::Webhook => (webhook::message(endpoint.tenant.uuid(), change, secrets, self.now())?, 0),
+            EndpointKind::SetPush => match self.token(endpoint, change, secrets).await? {
+                Some(message) => (message, push::ANSWER_BYTES_MAX),
+                // By now it is nothing any more.
+                None => return Ok(Receipt::Taken),
+            },
+            // Nobody looks for work for these.
+            EndpointKind::SetPoll => return Err(Error::Internal),
         };
         let post = Post {
             url: endpoint.url.as_str(),
             headers: &message.headers,
             body: message.body.into(),
             timeout: DELIVERY_TIMEOUT,
-            answer_bytes_max: 0,
+            answer_bytes_max,
         };
-        Ok(match self.client.post(post).await {
+        Ok(match self.senders.client.post(post).await {
             Ok(answer) if answer.status.is_success() => Receipt::Taken,
             Ok(answer) if answer.status == StatusCode::GONE => Receipt::Gone,
             Ok(answer) => {
-                let what = format!("status {}", answer.status.as_u16());
+                let what = match push::error(&answer.body).filter(|_| answer.status == StatusCode::BAD_REQUEST) {
+                    Some(error) => format!("status 400 {error}"),
+                    None => format!("status {}", answer.status.as_u16()),
+                };
                 Receipt::Failed(DeliveryFailure::new(&what, answer.retry_after))
             }
             Err(error) => Receipt::Failed(DeliveryFailure::new(&error.to_string(), None)),
         })
+    }
+
+    async fn token(
+        &self,
+        endpoint: &Leased,
+        change: &Change,
+        secrets: &[SecretSlice<u8>],
+    ) -> Result<Option<Message>, Error> {
+        let signer = self.senders.keys.signer().await?;
+        let token = set::token(endpoint.tenant, change, (&endpoint.audience, endpoint.profile), signer)?;
+        token.map(|token| push::message(token, secrets.first())).transpose()
     }
 
     /// The turns of a tenant, for as long as somebody has them.

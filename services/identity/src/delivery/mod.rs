@@ -3,6 +3,8 @@
 //! Nothing of this is on the way of a write: what is to be sent is found in the change feed after its commit.
 
 mod courier;
+mod push;
+pub(crate) mod set;
 #[cfg(test)]
 mod tests;
 mod webhook;
@@ -27,6 +29,13 @@ const GATHERED: Duration = Duration::from_millis(50);
 const ENDPOINTS_MAX: usize = 128;
 /// How long is waited for what is under way when the process ends.
 const END_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A message to be posted.
+#[derive(Clone, PartialEq, Eq)]
+struct Message {
+    headers: Vec<(&'static str, String)>,
+    body: Vec<u8>,
+}
 
 /// The task; it ends with this.
 #[derive(Debug)]

@@ -1,6 +1,7 @@
 //! Events on their way to a receiver that speaks https, on both engines. What time it is, a test says.
 
 mod replicas;
+mod sets;
 mod stops;
 
 use std::{
@@ -24,11 +25,13 @@ use standardwebhooks::Webhook;
 use tokio::sync::Notify;
 
 use crate::{
+    Senders,
     delivery::{Clock, Courier},
     domain::{
         EndpointDescription, EndpointKind, EndpointUrl, EventEndpoint, EventEndpointDraft, EventKinds, Timestamp,
         event_id,
     },
+    event_keys::EventKeys,
     event_secrets::EventSecrets,
     store::{CreateEventEndpoint, DeadLetters, DeleteUser, RotateSecret, tests::World},
 };
@@ -94,7 +97,7 @@ struct Post {
     world: World,
     receiver: Receiver,
     key: EncryptionKey,
-    secrets: EventSecrets,
+    senders: Senders,
     /// How far ahead of this machine's clock it is.
     ahead_us: Arc<AtomicI64>,
     courier: Courier,
@@ -107,13 +110,15 @@ impl Post {
         let key = EncryptionKey::generate().unwrap();
         let secrets = EventSecrets::new(Some(&key)).unwrap();
         let ahead_us = Arc::new(AtomicI64::new(0));
-        let courier = courier(&world, &receiver, &secrets, &ahead_us);
-        Some(Self { world, receiver, key, secrets, ahead_us, courier })
+        let client = outbound::Client::new(&receiver.server.settings()).unwrap();
+        let senders = Senders { client, keys: EventKeys::new(world.store.clone(), secrets.clone()), secrets };
+        let courier = courier(&world, &senders, &ahead_us);
+        Some(Self { world, receiver, key, senders, ahead_us, courier })
     }
 
     /// Another process that sends.
     fn replica(&self) -> Courier {
-        courier(&self.world, &self.receiver, &self.secrets, &self.ahead_us)
+        courier(&self.world, &self.senders, &self.ahead_us)
     }
 
     fn pass(&self, time: Duration) {
@@ -127,11 +132,12 @@ impl Post {
 
     async fn endpoint_at(&self, url: &str, kinds: &[&str]) -> (EventEndpointId, SecretString) {
         let id = EventEndpointId::generate();
-        let secret = self.secrets.generate(self.world.tenant, id).unwrap();
+        let secret = self.senders.secrets.generate(self.world.tenant, id).unwrap();
         let draft = EventEndpointDraft {
             kind: EndpointKind::Webhook,
             url: EndpointUrl::parse(url.to_owned()).unwrap(),
             description: EndpointDescription::parse(String::new()).unwrap(),
+            tokens: None,
             kinds: EventKinds::parse(kinds.iter().map(|kind| (*kind).to_owned()).collect()).unwrap(),
         };
         let create = CreateEventEndpoint { id, draft, sealed_secret: secret.sealed };
@@ -162,11 +168,10 @@ impl Post {
     }
 }
 
-fn courier(world: &World, receiver: &Receiver, secrets: &EventSecrets, ahead_us: &Arc<AtomicI64>) -> Courier {
-    let client = outbound::Client::new(&receiver.server.settings()).unwrap();
+fn courier(world: &World, senders: &Senders, ahead_us: &Arc<AtomicI64>) -> Courier {
     let ahead_us = Arc::clone(ahead_us);
     let clock: Clock = Arc::new(move || Timestamp(Timestamp::now().0 + ahead_us.load(Ordering::Relaxed)));
-    Courier::new(world.store.clone(), client, secrets.clone(), clock)
+    Courier::new(world.store.clone(), senders.clone(), clock)
 }
 
 #[rstest]
@@ -361,7 +366,7 @@ async fn r26_nothing_is_sent_of_a_person_who_was_erased(#[values(Sqlite, Postgre
 async fn a_rotated_secret_overlaps_as_long_as_was_said(#[values(Sqlite, Postgres)] engine: Engine) {
     let Some(post) = Post::open(engine).await else { return };
     let (id, old) = post.endpoint(&[]).await;
-    let new = post.secrets.generate(post.world.tenant, id).unwrap();
+    let new = post.senders.secrets.generate(post.world.tenant, id).unwrap();
     let previous_until = Timestamp::now().after(Duration::from_secs(60 * 60));
     let rotate = RotateSecret { id, sealed_secret: new.sealed, previous_until };
     post.world.store.rotate_event_secret(&post.world.administrator(), rotate).await.unwrap();

@@ -8,16 +8,10 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use uuid::Uuid;
 
 use crate::{
+    delivery::Message,
     domain::{Change, Error, Timestamp, event_id},
     event_secrets::sign,
 };
-
-/// A message to be posted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Message {
-    pub(super) headers: Vec<(&'static str, String)>,
-    pub(super) body: Vec<u8>,
-}
 
 /// The body: what happened, when, and of it what the change feed tells.
 #[derive(Serialize)]

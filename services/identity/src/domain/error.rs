@@ -72,6 +72,8 @@ pub(crate) enum Error {
     /// An endpoint cannot go on where it stopped (rule R25).
     #[error("the endpoint cannot go on where it stopped: {}", missed(.cause))]
     EventsMissed { cause: OutOfRange },
+    #[error("the endpoint is disabled: {stop}")]
+    EventEndpointDisabled { stop: &'static str },
     /// A stream ends because this process does.
     #[error("this process is ending: go on with another")]
     Ending,

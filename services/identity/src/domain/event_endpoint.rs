@@ -5,7 +5,7 @@ use std::time::Duration;
 use ids::EventEndpointId;
 use uuid::Uuid;
 
-use crate::domain::{CHANGE_KINDS, InvalidField, Position, Timestamp};
+use crate::domain::{CHANGE_KINDS, EventProfile, InvalidField, Position, Timestamp};
 
 /// How many endpoints a tenant has at most.
 pub(crate) const EVENT_ENDPOINTS_MAX: u64 = 20;
@@ -17,6 +17,8 @@ pub(crate) const SECRET_OVERLAP_MAX: Duration = Duration::from_secs(30 * 24 * 60
 pub(crate) const SECRET_OVERLAP: Duration = Duration::from_secs(24 * 60 * 60);
 /// The longest address, in characters.
 const URL_MAX: usize = 2048;
+/// The longest audience, in bytes.
+const AUDIENCE_MAX: usize = 512;
 /// The longest description, in characters.
 const DESCRIPTION_MAX: usize = 1024;
 /// What the id of an event begins with.
@@ -51,16 +53,22 @@ const FAILING_MAX: Duration = Duration::from_secs(5 * 24 * 60 * 60);
 /// How events are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum EndpointKind {
-    /// As Standard Webhooks says.
+    /// By POST, as Standard Webhooks says.
     Webhook,
+    /// Security event tokens by POST (RFC 8935).
+    SetPush,
+    /// Security event tokens, fetched by the receiver (RFC 8936).
+    SetPoll,
 }
 
 impl EndpointKind {
-    const ALL: [Self; 1] = [Self::Webhook];
+    const ALL: [Self; 3] = [Self::Webhook, Self::SetPush, Self::SetPoll];
 
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Webhook => "webhook",
+            Self::SetPush => "set_push",
+            Self::SetPoll => "set_poll",
         }
     }
 
@@ -126,7 +134,7 @@ impl EventKinds {
         self.0.is_empty() || self.0.iter().any(|own| own == kind)
     }
 
-    pub(crate) fn is_all(&self) -> bool {
+    pub(crate) const fn is_all(&self) -> bool {
         self.0.is_empty()
     }
 
@@ -162,6 +170,31 @@ impl EndpointUrl {
     }
 }
 
+/// Whom security event tokens are made out to: 1 to 512 characters, none of them a space or a control character.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Audience(String);
+
+impl Audience {
+    pub(crate) fn parse(text: String) -> Result<Self, InvalidField> {
+        const FIELD: &str = "event_endpoint.audience";
+        if text.is_empty() || text.len() > AUDIENCE_MAX || text.chars().any(|c| c.is_control() || c.is_whitespace()) {
+            let problem = format!(
+                "must be 1 to {AUDIENCE_MAX} characters, without spaces, for example the address of the receiver"
+            );
+            return Err(InvalidField::new(FIELD, problem));
+        }
+        // What tokens of another use are made out to (rule R11).
+        if text == authn::token::AUDIENCE || text == authn::token::ACCESS_AUDIENCE {
+            return Err(InvalidField::new(FIELD, "is the audience of access tokens"));
+        }
+        Ok(Self(text))
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// What an endpoint is for, for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct EndpointDescription(String);
@@ -190,6 +223,8 @@ pub(crate) struct EventEndpointDraft {
     pub(crate) url: EndpointUrl,
     pub(crate) description: EndpointDescription,
     pub(crate) kinds: EventKinds,
+    /// Of security event tokens: to whom, and what they say.
+    pub(crate) tokens: Option<(Audience, EventProfile)>,
 }
 
 /// What is to be changed of one; what is absent stays.
@@ -198,6 +233,8 @@ pub(crate) struct EventEndpointChange {
     pub(crate) url: Option<EndpointUrl>,
     pub(crate) description: Option<EndpointDescription>,
     pub(crate) kinds: Option<EventKinds>,
+    /// What is shown to it as `Authorization`, as it is kept.
+    pub(crate) sealed_authorization: Option<Vec<u8>>,
 }
 
 /// Who is sent events, and how that goes.
@@ -208,6 +245,9 @@ pub(crate) struct EventEndpoint {
     pub(crate) url: EndpointUrl,
     pub(crate) description: String,
     pub(crate) kinds: EventKinds,
+    /// Empty of a webhook.
+    pub(crate) audience: String,
+    pub(crate) profile: EventProfile,
     /// None where events are sent.
     pub(crate) stop: Option<Stop>,
     pub(crate) state_since: Timestamp,

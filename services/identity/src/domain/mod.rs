@@ -13,6 +13,7 @@ mod provisioning_cycle;
 mod provisioning_log;
 mod role;
 pub(crate) mod search;
+mod security_event;
 mod tenant;
 mod text;
 mod time;
@@ -25,8 +26,8 @@ pub(crate) use catalogue::{Case, Catalogue, Column, Field, FieldType, Place, USE
 pub(crate) use change::{CHANGE_KINDS, Change, ChangeConsumer, ConsumerName, FeedHead, OutOfRange, Position};
 pub(crate) use error::{Error, InvalidField};
 pub(crate) use event_endpoint::{
-    DeadLetter, DeliveryFailure, EVENT_ENDPOINTS_MAX, EVENT_IDS_MAX, EndpointDescription, EndpointKind, EndpointUrl,
-    EventEndpoint, EventEndpointChange, EventEndpointDraft, EventKinds, Health, Receipt, SECRET_OVERLAP,
+    Audience, DeadLetter, DeliveryFailure, EVENT_ENDPOINTS_MAX, EVENT_IDS_MAX, EndpointDescription, EndpointKind,
+    EndpointUrl, EventEndpoint, EventEndpointChange, EventEndpointDraft, EventKinds, Health, Receipt, SECRET_OVERLAP,
     SECRET_OVERLAP_MAX, Stop, event_id, event_position,
 };
 pub(crate) use filter::{
@@ -42,6 +43,7 @@ pub(crate) use provisioning_log::{
     Subject, VALUE_MAX, subject_key,
 };
 pub(crate) use role::{BUILT_IN, EffectiveRole, RoleId, RoleSource};
+pub(crate) use security_event::{EventProfile, SecurityEvent, known_error};
 pub(crate) use tenant::{ProvisioningState, StateReason, Tenant, TenantName};
 pub(crate) use text::{DisplayName, ExternalId};
 pub(crate) use time::Timestamp;

@@ -1,28 +1,41 @@
 //! `EventService`.
 
+mod convert;
+
 use std::time::Duration;
 
-use ids::EventEndpointId;
+use ids::{EventEndpointId, TenantId};
 use pbjson_types::Empty;
 use proto::identity::v1::{
     self as wire, CreateEventEndpointRequest, DeleteEventEndpointRequest, DisableEventEndpointRequest,
     DropDeadLettersRequest, DropDeadLettersResponse, EnableEventEndpointRequest, EventEndpointSecret,
-    GetEventEndpointRequest, ListDeadLettersRequest, ListDeadLettersResponse, ListEventEndpointsRequest,
-    ListEventEndpointsResponse, RetryDeadLettersRequest, RetryDeadLettersResponse, RotateEventEndpointSecretRequest,
-    UpdateEventEndpointRequest, event_service_server::EventService,
+    GetEventEndpointRequest, GetEventJwksRequest, GetEventJwksResponse, ListDeadLettersRequest,
+    ListDeadLettersResponse, ListEventEndpointsRequest, ListEventEndpointsResponse, PollEventsRequest,
+    PollEventsResponse, RetryDeadLettersRequest, RetryDeadLettersResponse, RotateEventEndpointSecretRequest,
+    SecurityEventToken, UpdateEventEndpointRequest, event_service_server::EventService,
 };
 use secrecy::ExposeSecret;
+use tokio::time::timeout;
 use tonic::{Request, Response, Status, async_trait};
 
 use crate::{
+    delivery::set,
     domain::{
-        DeadLetter, EVENT_IDS_MAX, EndpointDescription, EndpointKind, EndpointUrl, Error, EventEndpoint,
-        EventEndpointChange, EventEndpointDraft, EventKinds, FeedHead, InvalidField, SECRET_OVERLAP,
-        SECRET_OVERLAP_MAX, Stop, Timestamp, event_id, event_position,
+        Audience, Caller, EndpointDescription, EndpointKind, EndpointUrl, Error, EventEndpoint, EventEndpointChange,
+        EventEndpointDraft, EventKinds, InvalidField, Position, Timestamp, event_id,
     },
-    rpc::{Rpc, call::Read, paging},
-    store::{CreateEventEndpoint, DeadLetters, RotateSecret},
+    event_secrets::NewSecret,
+    rpc::{Listener, Rpc, call::Read, paging},
+    store::{CreateEventEndpoint, RotateSecret},
 };
+use convert::{id, letters, to_wire};
+
+/// How long a poll waits for an event: well within what a call may take.
+const POLL_WAIT: Duration = Duration::from_secs(4);
+/// What a receiver is shown, as a field.
+const AUTHORIZATION: &str = "authorization";
+/// The longest text that it is.
+const AUTHORIZATION_MAX: usize = 4096;
 
 #[async_trait]
 impl EventService for Rpc {
@@ -32,13 +45,26 @@ impl EventService for Rpc {
     ) -> Result<Response<EventEndpointSecret>, Status> {
         let tenant_id = &request.get_ref().tenant_id;
         let caller = self.writer(&request, tenant_id, "/rollcall.identity.v1.EventService/CreateEventEndpoint")?;
-        let draft = self.draft(request.into_inner().event_endpoint.unwrap_or_default()).map_err(Error::from)?;
+        let CreateEventEndpointRequest { event_endpoint, authorization, .. } = request.into_inner();
+        let draft = self.draft(event_endpoint.unwrap_or_default()).map_err(Error::from)?;
+        if draft.kind != EndpointKind::SetPush && !authorization.is_empty() {
+            let problem = "is shown to a receiver of pushed tokens alone";
+            return Err(Error::from(InvalidField::new("authorization", problem)).into());
+        }
         let id = EventEndpointId::generate();
-        let secret = self.senders.secrets.generate(caller.tenant, id)?;
-        let create = CreateEventEndpoint { id, draft, sealed_secret: secret.sealed };
+        let (secret, sealed_secret) = match draft.kind {
+            EndpointKind::Webhook => {
+                let NewSecret { text, sealed } = self.senders.secrets.generate(caller.tenant, id)?;
+                (text.expose_secret().to_owned(), sealed)
+            }
+            EndpointKind::SetPush | EndpointKind::SetPoll => {
+                (String::new(), self.sealed((caller.tenant, id), &authorization)?)
+            }
+        };
+        let create = CreateEventEndpoint { id, draft, sealed_secret };
         let created = self.store.create_event_endpoint(&caller, create).await?;
         let event_endpoint = Some(self.shown(&caller.tenant, created).await?);
-        Ok(Response::new(EventEndpointSecret { event_endpoint, secret: secret.text.expose_secret().to_owned() }))
+        Ok(Response::new(EventEndpointSecret { event_endpoint, secret }))
     }
 
     async fn get_event_endpoint(
@@ -80,10 +106,14 @@ impl EventService for Rpc {
     ) -> Result<Response<wire::EventEndpoint>, Status> {
         let tenant_id = &request.get_ref().tenant_id;
         let caller = self.writer(&request, tenant_id, "/rollcall.identity.v1.EventService/UpdateEventEndpoint")?;
-        let UpdateEventEndpointRequest { event_endpoint_id, event_endpoint, update_mask, .. } = request.into_inner();
-        let paths = update_mask.unwrap_or_default().paths;
-        let change = self.change(event_endpoint.unwrap_or_default(), &paths).map_err(Error::from)?;
-        let updated = self.store.update_event_endpoint(&caller, id(&event_endpoint_id)?, change).await?;
+        let UpdateEventEndpointRequest { event_endpoint_id, event_endpoint, update_mask, authorization, .. } =
+            request.into_inner();
+        let (id, paths) = (id(&event_endpoint_id)?, update_mask.unwrap_or_default().paths);
+        let mut change = self.change(event_endpoint.unwrap_or_default(), &paths).map_err(Error::from)?;
+        if paths.iter().any(|path| path == AUTHORIZATION) {
+            change.sealed_authorization = Some(self.sealed((caller.tenant, id), &authorization)?);
+        }
+        let updated = self.store.update_event_endpoint(&caller, id, change).await?;
         Ok(Response::new(self.shown(&caller.tenant, updated).await?))
     }
 
@@ -124,7 +154,7 @@ impl EventService for Rpc {
         let RotateEventEndpointSecretRequest { tenant_id, event_endpoint_id, overlap } = request.get_ref();
         let action = "/rollcall.identity.v1.EventService/RotateEventEndpointSecret";
         let caller = self.writer(&request, tenant_id, action)?;
-        let (id, overlap) = (id(event_endpoint_id)?, self::overlap(*overlap)?);
+        let (id, overlap) = (id(event_endpoint_id)?, convert::overlap(*overlap)?);
         let secret = self.senders.secrets.generate(caller.tenant, id)?;
         let previous_until = Timestamp::now().after(overlap);
         let rotate = RotateSecret { id, sealed_secret: secret.sealed, previous_until };
@@ -178,6 +208,46 @@ impl EventService for Rpc {
         let count = self.store.drop_dead_letters(&caller, letters(event_endpoint_id, event_ids)?).await?;
         Ok(Response::new(DropDeadLettersResponse { count: i64::try_from(count).unwrap_or(i64::MAX) }))
     }
+
+    async fn poll_events(&self, request: Request<PollEventsRequest>) -> Result<Response<PollEventsResponse>, Status> {
+        let tenant_id = &request.get_ref().tenant_id;
+        let caller = self.writer(&request, tenant_id, "/rollcall.identity.v1.EventService/PollEvents")?;
+        // What a receiver fetches through the façade is no directory's traffic.
+        let caller = Caller { provisioning: false, ..caller };
+        let request = request.into_inner();
+        let (returns_immediately, poll) = (request.return_immediately, convert::poll(request)?);
+        let (id, size) = (poll.endpoint, poll.size);
+        self.store.acknowledge_events(&caller, poll).await?;
+        let mut polled = self.store.poll_events(caller.tenant, id, size, Timestamp::now()).await?;
+        if polled.events.is_empty() && size > 0 && !returns_immediately {
+            self.wait(caller.tenant, polled.position).await;
+            polled = self.store.poll_events(caller.tenant, id, size, Timestamp::now()).await?;
+        }
+        let mut tokens = Vec::new();
+        for change in &polled.events {
+            let signer = self.senders.keys.signer().await?;
+            let to = (polled.audience.as_str(), polled.profile);
+            if let Some(token) = set::token(caller.tenant, change, to, signer)? {
+                tokens.push(SecurityEventToken { jti: event_id(change.position), token });
+            }
+        }
+        Ok(Response::new(PollEventsResponse { tokens, more_available: polled.more }))
+    }
+
+    async fn get_event_jwks(
+        &self,
+        request: Request<GetEventJwksRequest>,
+    ) -> Result<Response<GetEventJwksResponse>, Status> {
+        match self.listener {
+            Listener::Public => {
+                let (tenant_id, read) = (&request.get_ref().tenant_id, Read::Begun { subject: "" });
+                self.reader(&request, tenant_id, "/rollcall.identity.v1.EventService/GetEventJwks", read).await?;
+            }
+            // The façade publishes them, and brings nobody along.
+            Listener::Internal(_) => {}
+        }
+        Ok(Response::new(GetEventJwksResponse { jwks: self.senders.keys.published().await?.to_string() }))
+    }
 }
 
 impl Rpc {
@@ -187,16 +257,58 @@ impl Rpc {
         Ok(to_wire(endpoint, &head))
     }
 
+    /// Keeps what a receiver is shown as `Authorization`.
+    fn sealed(&self, (tenant, id): (TenantId, EventEndpointId), authorization: &str) -> Result<Vec<u8>, Error> {
+        let is_plain = authorization.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
+        if !is_plain || authorization.len() > AUTHORIZATION_MAX || authorization.trim() != authorization {
+            let problem = format!("must be at most {AUTHORIZATION_MAX} visible ASCII characters, with spaces between");
+            return Err(InvalidField::new(AUTHORIZATION, problem).into());
+        }
+        self.senders.secrets.seal(tenant, id, authorization.as_bytes())
+    }
+
+    /// Waits until something has happened after a position, but not for long.
+    async fn wait(&self, tenant: TenantId, position: Position) {
+        let news = async {
+            let mut follower = self.store.follow(tenant, Some(position)).await?;
+            while follower.next().await?.changes.is_empty() {}
+            Ok::<_, Error>(())
+        };
+        // Who cannot wait is answered at once.
+        let _ = timeout(POLL_WAIT, news).await;
+    }
+
     fn draft(&self, endpoint: wire::EventEndpoint) -> Result<EventEndpointDraft, InvalidField> {
+        let profile = convert::profile(endpoint.profile());
         let kind = match endpoint.kind() {
             wire::EventEndpointKind::Webhook => EndpointKind::Webhook,
+            wire::EventEndpointKind::SetPush => EndpointKind::SetPush,
+            wire::EventEndpointKind::SetPoll => EndpointKind::SetPoll,
             wire::EventEndpointKind::Unspecified => {
-                return Err(InvalidField::new("event_endpoint.kind", "must be a webhook's"));
+                return Err(InvalidField::new(
+                    "event_endpoint.kind",
+                    "must be a webhook, or tokens to push or to poll",
+                ));
             }
+        };
+        let url = match kind {
+            EndpointKind::Webhook | EndpointKind::SetPush => self.url(endpoint.url)?,
+            EndpointKind::SetPoll if endpoint.url.is_empty() => EndpointUrl::parse(endpoint.url)?,
+            EndpointKind::SetPoll => {
+                return Err(InvalidField::new("event_endpoint.url", "must be empty: the receiver comes by itself"));
+            }
+        };
+        let tokens = match kind {
+            EndpointKind::Webhook if endpoint.audience.is_empty() => None,
+            EndpointKind::Webhook => {
+                return Err(InvalidField::new("event_endpoint.audience", "must be empty of a webhook"));
+            }
+            EndpointKind::SetPush | EndpointKind::SetPoll => Some((Audience::parse(endpoint.audience)?, profile)),
         };
         Ok(EventEndpointDraft {
             kind,
-            url: self.url(endpoint.url)?,
+            url,
+            tokens,
             description: EndpointDescription::parse(endpoint.description)?,
             kinds: EventKinds::parse(endpoint.kinds)?,
         })
@@ -215,11 +327,10 @@ impl Rpc {
                     change.description = Some(EndpointDescription::parse(description)?);
                 }
                 "kinds" => change.kinds = Some(EventKinds::parse(std::mem::take(&mut endpoint.kinds))?),
+                AUTHORIZATION => {}
                 _ => {
-                    return Err(InvalidField::new(
-                        "update_mask",
-                        "may name `url`, `description` and `kinds`, each once",
-                    ));
+                    let problem = "may name `url`, `description`, `kinds` and `authorization`, each once";
+                    return Err(InvalidField::new("update_mask", problem));
                 }
             }
         }
@@ -232,84 +343,6 @@ impl Rpc {
         match self.senders.client.check(url.as_str()) {
             Ok(()) => Ok(url),
             Err(refused) => Err(InvalidField::new("event_endpoint.url", format!("cannot be called: {refused}"))),
-        }
-    }
-}
-
-/// An id that no endpoint can have is one that none has.
-fn id(text: &str) -> Result<EventEndpointId, Error> {
-    text.parse().map_err(|_| Error::NotFound("event endpoint"))
-}
-
-fn letters(endpoint: &str, event_ids: &[String]) -> Result<DeadLetters, Error> {
-    if event_ids.len() > EVENT_IDS_MAX {
-        return Err(InvalidField::new("event_ids", format!("must be at most {EVENT_IDS_MAX}")).into());
-    }
-    let positions: Option<Vec<_>> = event_ids.iter().map(|id| event_position(id)).collect();
-    let positions = positions.ok_or(Error::NotFound("dead letter"))?;
-    Ok(DeadLetters { endpoint: id(endpoint)?, positions: (!event_ids.is_empty()).then_some(positions) })
-}
-
-fn overlap(overlap: Option<pbjson_types::Duration>) -> Result<Duration, Error> {
-    let Some(overlap) = overlap else { return Ok(SECRET_OVERLAP) };
-    let invalid = || InvalidField::new("overlap", "must be up to 30 days");
-    let seconds = u64::try_from(overlap.seconds).map_err(|_| invalid())?;
-    let nanos = u32::try_from(overlap.nanos).ok().filter(|nanos| *nanos < 1_000_000_000).ok_or_else(invalid)?;
-    let overlap = Duration::new(seconds, nanos);
-    if overlap <= SECRET_OVERLAP_MAX { Ok(overlap) } else { Err(invalid().into()) }
-}
-
-fn to_wire(endpoint: EventEndpoint, head: &FeedHead) -> wire::EventEndpoint {
-    let kind = match endpoint.kind {
-        EndpointKind::Webhook => wire::EventEndpointKind::Webhook,
-    };
-    let stop = match endpoint.stop {
-        None => wire::EventEndpointStop::Unspecified,
-        Some(Stop::Administrator) => wire::EventEndpointStop::Administrator,
-        Some(Stop::Gone) => wire::EventEndpointStop::Gone,
-        Some(Stop::Failing) => wire::EventEndpointStop::Failing,
-        Some(Stop::Restored) => wire::EventEndpointStop::Restored,
-        Some(Stop::Behind) => wire::EventEndpointStop::Behind,
-    };
-    let state = match endpoint.stop {
-        None => wire::EventEndpointState::Enabled,
-        Some(_) => wire::EventEndpointState::Disabled,
-    };
-    let lag = head.resume(Some(endpoint.position)).map_or(0, |number| head.position.number - number);
-    let previous = endpoint.previous_secret_until.filter(|until| *until > Timestamp::now());
-    wire::EventEndpoint {
-        id: endpoint.id.to_string(),
-        kind: kind.into(),
-        url: endpoint.url.as_str().to_owned(),
-        description: endpoint.description,
-        kinds: endpoint.kinds.as_slice().to_vec(),
-        state: state.into(),
-        stop: stop.into(),
-        state_time: Some(endpoint.state_since.into()),
-        create_time: Some(endpoint.created_at.into()),
-        creator: endpoint.created_by,
-        position: endpoint.position.to_string(),
-        lag_changes: lag,
-        delivered_count: endpoint.delivered,
-        last_delivery_time: endpoint.last_delivery_at.map(Into::into),
-        failing_since_time: endpoint.health.failing_since.map(Into::into),
-        last_failure: endpoint.last_failure,
-        retrying_count: endpoint.retrying,
-        dead_letter_count: endpoint.dead_letters,
-        previous_secret_expire_time: previous.map(Into::into),
-    }
-}
-
-impl From<DeadLetter> for wire::DeadLetter {
-    fn from(letter: DeadLetter) -> Self {
-        Self {
-            event_id: event_id(letter.position),
-            kind: letter.kind,
-            subject_id: letter.subject.map(|id| id.to_string()).unwrap_or_default(),
-            time: letter.at.map(Into::into),
-            attempts: letter.attempts,
-            last_attempt_time: Some(letter.last_attempt_at.into()),
-            last_failure: letter.last_failure,
         }
     }
 }

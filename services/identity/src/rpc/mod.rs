@@ -73,6 +73,7 @@ impl Rpc {
             )*};
         }
         add!(
+            EventServiceServer,
             GroupServiceServer,
             ProvisioningLogServiceServer,
             TenantServiceServer,
@@ -80,7 +81,7 @@ impl Rpc {
             UserServiceServer
         );
         if self.listener == Listener::Public {
-            add!(AuditServiceServer, ChangeServiceServer, EventServiceServer, RoleServiceServer);
+            add!(AuditServiceServer, ChangeServiceServer, RoleServiceServer);
         }
     }
 }

@@ -70,6 +70,7 @@ fn parts(error: &Error) -> (Code, ErrorReason, Vec<(&'static str, String)>) {
         Error::EventsMissed { cause } => {
             (Code::FailedPrecondition, ErrorReason::EventsMissed, vec![("cause", cause.as_str().to_owned())])
         }
+        Error::EventEndpointDisabled { .. } => (Code::FailedPrecondition, ErrorReason::EventEndpointDisabled, vec![]),
         Error::Ending => (Code::Unavailable, ErrorReason::Ending, vec![]),
         Error::StoreUnavailable => (Code::Unavailable, ErrorReason::StoreUnavailable, vec![]),
         Error::Internal => (Code::Internal, ErrorReason::Unspecified, vec![]),
@@ -126,6 +127,7 @@ mod tests {
             Error::EncryptionKeyMissing,
             Error::TooManyEventEndpoints,
             Error::EventsMissed { cause: OutOfRange::Epoch },
+            Error::EventEndpointDisabled { stop: "gone" },
             Error::Ending,
             Error::StoreUnavailable,
             Error::Internal,
@@ -159,6 +161,7 @@ mod tests {
             r#"FailedPrecondition ERROR_REASON_ENCRYPTION_KEY_MISSING [] identity has no encryption key to keep secrets under: start it with --encryption-key-file"#,
             r#"FailedPrecondition ERROR_REASON_TOO_MANY_EVENT_ENDPOINTS [] the tenant has as many endpoints for events as it may"#,
             r#"FailedPrecondition ERROR_REASON_EVENTS_MISSED [("cause", "epoch")] the endpoint cannot go on where it stopped: the database was set back since; confirm with `skip_missed` that events go on with what happens from now on"#,
+            r#"FailedPrecondition ERROR_REASON_EVENT_ENDPOINT_DISABLED [] the endpoint is disabled: gone"#,
             r#"Unavailable ERROR_REASON_ENDING [] this process is ending: go on with another"#,
             r#"Unavailable ERROR_REASON_STORE_UNAVAILABLE [] the store does not answer"#,
             r#"Internal ERROR_REASON_UNSPECIFIED [] internal error"#,

@@ -3,6 +3,8 @@
 //! No write of users or groups touches these tables: events are found in the change feed, so that no endpoint can hold a write up or make it fail.
 
 mod letters;
+mod polling;
+mod record;
 mod sending;
 
 use std::collections::HashMap;
@@ -21,7 +23,7 @@ use uuid::Uuid;
 use crate::{
     domain::{
         Caller, EVENT_ENDPOINTS_MAX, EndpointKind, EndpointUrl, Error, EventEndpoint, EventEndpointChange,
-        EventEndpointDraft, EventKinds, FeedHead, Health, Position, Stop, Timestamp,
+        EventEndpointDraft, EventKinds, EventProfile, FeedHead, Health, InvalidField, Position, Stop, Timestamp,
     },
     store::{
         Outcome, Running, Store, changes,
@@ -33,6 +35,7 @@ use crate::{
 };
 
 pub(crate) use letters::DeadLetters;
+pub(crate) use polling::Poll;
 pub(crate) use sending::{BATCH, LEASE, Leased, Sent, Work};
 
 /// An endpoint to be made, with its secret as it is kept.
@@ -147,6 +150,8 @@ fn create_in<'a>(tx: &'a Tx<'a>, create: &'a CreateEventEndpoint) -> Running<'a,
             url: draft.url.as_str().to_owned(),
             description: draft.description.as_str().to_owned(),
             kinds: json(&draft.kinds)?,
+            audience: draft.tokens.as_ref().map_or_else(String::new, |(audience, _)| audience.as_str().to_owned()),
+            profile: draft.tokens.as_ref().map_or(EventProfile::default(), |(_, profile)| *profile).as_str().to_owned(),
             stop: None,
             state_since_us: tx.now.0,
             created_at_us: tx.now.0,
@@ -187,10 +192,20 @@ fn update_in<'a>(
         if let Some(kinds) = &change.kinds {
             after.kinds = json(kinds)?;
         }
+        if let Some(sealed) = &change.sealed_authorization {
+            check_kind(&before, EndpointKind::SetPush, "authorization")?;
+            after.sealed_secret.clone_from(sealed);
+        }
+        if change.url.is_some() && before.kind == EndpointKind::SetPoll.as_str() {
+            return refuse(
+                InvalidField::new("event_endpoint.url", "cannot be set: the receiver comes by itself").into(),
+            );
+        }
         let row = event_endpoint::ActiveModel {
             url: Set(after.url.clone()),
             description: Set(after.description.clone()),
             kinds: Set(after.kinds.clone()),
+            sealed_secret: Set(after.sealed_secret.clone()),
             ..before.clone().into_active_model()
         };
         row.update(tx.db).await?;
@@ -265,6 +280,7 @@ fn delete_in<'a>(tx: &'a Tx<'a>, id: &'a EventEndpointId) -> Running<'a, ()> {
 fn rotate_in<'a>(tx: &'a Tx<'a>, rotate: &'a RotateSecret) -> Running<'a, EventEndpoint> {
     Box::pin(async move {
         let before = lock(tx, rotate.id).await?;
+        check_kind(&before, EndpointKind::Webhook, "secret")?;
         let overlaps = rotate.previous_until > tx.now;
         let row = event_endpoint::ActiveModel {
             sealed_secret: Set(rotate.sealed_secret.clone()),
@@ -276,6 +292,14 @@ fn rotate_in<'a>(tx: &'a Tx<'a>, rotate: &'a RotateSecret) -> Running<'a, EventE
         tx.audit(rotate.id, || Content::detail("rotated the secret"));
         shown(tx, after).await
     })
+}
+
+/// Refuses what endpoints of one kind alone have.
+fn check_kind(row: &event_endpoint::Model, kind: EndpointKind, what: &str) -> Outcome<()> {
+    if row.kind == kind.as_str() {
+        return Ok(());
+    }
+    refuse(InvalidField::new("event_endpoint_id", format!("is of an endpoint that has no {what}")).into())
 }
 
 /// The endpoint's row, locked until the transaction ends.
@@ -357,6 +381,7 @@ fn from_row(row: event_endpoint::Model, counts: &Counts) -> Result<EventEndpoint
         id: row.id.into(),
         kind: EndpointKind::stored(&row.kind).ok_or_else(|| unknown("kind"))?,
         kinds: kinds(&row.kinds)?,
+        profile: EventProfile::stored(&row.profile).ok_or_else(|| unknown("profile"))?,
         stop: row.stop.as_deref().map(|stop| Stop::stored(stop).ok_or_else(|| unknown("stop"))).transpose()?,
         state_since: Timestamp(row.state_since_us),
         created_at: Timestamp(row.created_at_us),
@@ -366,6 +391,7 @@ fn from_row(row: event_endpoint::Model, counts: &Counts) -> Result<EventEndpoint
         previous_secret_until: row.previous_secret_until_us.map(Timestamp),
         url: EndpointUrl::stored(row.url),
         description: row.description,
+        audience: row.audience,
         created_by: row.created_by,
         delivered: row.delivered,
         last_failure: row.last_failure,

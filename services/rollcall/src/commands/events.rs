@@ -2,16 +2,19 @@
 
 use std::{
     io::{self, Write},
+    path::{Path, PathBuf},
     time::Duration,
 };
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use proto::identity::v1::{
     CreateEventEndpointRequest, DeadLetter, DeleteEventEndpointRequest, DisableEventEndpointRequest,
     DropDeadLettersRequest, EnableEventEndpointRequest, EventEndpoint, EventEndpointKind, EventEndpointSecret,
-    EventEndpointState, GetEventEndpointRequest, ListDeadLettersRequest, ListEventEndpointsRequest,
+    EventEndpointState, EventProfile, GetEventEndpointRequest, ListDeadLettersRequest, ListEventEndpointsRequest,
     RetryDeadLettersRequest, RotateEventEndpointSecretRequest, UpdateEventEndpointRequest,
 };
+
+use secrecy::ExposeSecret;
 
 use crate::{
     commands::{moment, or_dash, short},
@@ -22,10 +25,10 @@ use crate::{
     session::Session,
 };
 
-/// Endpoints that are sent what changes (webhooks), and what they did not take
+/// Endpoints that are sent what changes (webhooks, security event tokens), and what they did not take
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Make a webhook, which is sent what happens from now on, and print its secret
+    /// Make an endpoint, which is sent what happens from now on, and print the secret of a webhook, or the id of another
     Create(Create),
     /// List the endpoints
     List,
@@ -72,15 +75,49 @@ pub(crate) enum Command {
 /// An endpoint to be made.
 #[derive(Args, Debug)]
 pub(crate) struct Create {
+    /// How events are sent
+    #[arg(long = "as", value_enum, default_value_t, value_name = "FORM")]
+    form: Form,
     /// Where events are posted to, for example https://example.com/hooks/rollcall
-    #[arg(long)]
-    url: String,
+    #[arg(long, required_if_eq_any([("form", "webhook"), ("form", "set-push")]))]
+    url: Option<String>,
+    /// Of security event tokens: to whom they are made out
+    #[arg(long, required_if_eq_any([("form", "set-push"), ("form", "set-poll")]))]
+    audience: Option<String>,
+    /// Of security event tokens: what they say
+    #[arg(long, value_enum, default_value_t)]
+    profile: Profile,
+    /// Of set-push: a file with what the receiver is shown as `Authorization`, for example `Bearer …`
+    #[arg(long, value_name = "FILE")]
+    authorization_file: Option<PathBuf>,
     /// A kind of change that is sent, for example user.deleted; may be given several times. Without it all are
     #[arg(long = "kind", value_name = "KIND")]
     kinds: Vec<String>,
     /// What it is for, for people
     #[arg(long, default_value = "", hide_default_value = true, value_name = "TEXT")]
     description: String,
+}
+
+/// How events are sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Form {
+    /// By POST, signed as Standard Webhooks says
+    #[default]
+    Webhook,
+    /// Security event tokens by POST (RFC 8935)
+    SetPush,
+    /// Security event tokens that the receiver fetches (RFC 8936)
+    SetPoll,
+}
+
+/// What security event tokens say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Profile {
+    /// What changes of users and groups (RFC 9967)
+    #[default]
+    Scim,
+    /// Whose sessions are to end (CAEP session-revoked)
+    Caep,
 }
 
 /// What is to be changed: what is not named stays as it is.
@@ -108,6 +145,9 @@ pub(crate) struct Change {
     /// What it is for, for people
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
+    /// A file with what the receiver of pushed tokens is shown as `Authorization`
+    #[arg(long, value_name = "FILE")]
+    authorization_file: Option<PathBuf>,
 }
 
 /// Events that an endpoint did not take, however often they were sent
@@ -152,7 +192,7 @@ impl Row for EventEndpoint {
     fn cells(&self) -> Vec<String> {
         vec![
             self.id.clone(),
-            self.url.clone(),
+            if self.url.is_empty() { "(polled)".to_owned() } else { self.url.clone() },
             state(self),
             if self.kinds.is_empty() { "all".to_owned() } else { self.kinds.join(" ") },
             self.lag_changes.to_string(),
@@ -185,7 +225,7 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<(), Failu
     let tenant_id = session.tenant().await?.id;
     match command {
         Command::Create(create) => {
-            let made = session.events().create_event_endpoint(create.request(tenant_id)).await?.into_inner();
+            let made = session.events().create_event_endpoint(create.request(tenant_id)?).await?.into_inner();
             print_new(io::stdout(), session.format, &made)
         }
         Command::List => list(session, &tenant_id).await,
@@ -194,7 +234,7 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<(), Failu
             show(session, &session.events().get_event_endpoint(request).await?.into_inner())
         }
         Command::Update(update) => {
-            let request = update.request(tenant_id);
+            let request = update.request(tenant_id)?;
             show(session, &session.events().update_event_endpoint(request).await?.into_inner())
         }
         Command::Enable { id, skip_missed } => {
@@ -252,19 +292,40 @@ async fn dead_letters(command: DeadLetters, session: &Session, tenant_id: String
 }
 
 impl Create {
-    fn request(self, tenant_id: String) -> CreateEventEndpointRequest {
-        let Self { url, kinds, description } = self;
-        let kind = EventEndpointKind::Webhook.into();
-        let event_endpoint = Some(EventEndpoint { kind, url, kinds, description, ..EventEndpoint::default() });
-        CreateEventEndpointRequest { tenant_id, event_endpoint }
+    fn request(self, tenant_id: String) -> Result<CreateEventEndpointRequest, Failure> {
+        let Self { form, url, audience, profile, authorization_file, kinds, description } = self;
+        let kind = match form {
+            Form::Webhook => EventEndpointKind::Webhook,
+            Form::SetPush => EventEndpointKind::SetPush,
+            Form::SetPoll => EventEndpointKind::SetPoll,
+        };
+        let profile = match profile {
+            Profile::Scim => EventProfile::Scim,
+            Profile::Caep => EventProfile::Caep,
+        };
+        let event_endpoint = Some(EventEndpoint {
+            kind: kind.into(),
+            url: url.unwrap_or_default(),
+            audience: audience.unwrap_or_default(),
+            profile: profile.into(),
+            kinds,
+            description,
+            ..EventEndpoint::default()
+        });
+        let authorization = authorization(authorization_file.as_deref())?;
+        Ok(CreateEventEndpointRequest { tenant_id, event_endpoint, authorization })
     }
 }
 
 impl Update {
-    fn request(self, tenant_id: String) -> UpdateEventEndpointRequest {
-        let Change { url, kinds, all_kinds, description } = self.change;
-        let named =
-            [("url", url.is_some()), ("kinds", !kinds.is_empty() || all_kinds), ("description", description.is_some())];
+    fn request(self, tenant_id: String) -> Result<UpdateEventEndpointRequest, Failure> {
+        let Change { url, kinds, all_kinds, description, authorization_file } = self.change;
+        let named = [
+            ("url", url.is_some()),
+            ("kinds", !kinds.is_empty() || all_kinds),
+            ("description", description.is_some()),
+            ("authorization", authorization_file.is_some()),
+        ];
         let paths = named.into_iter().filter(|(_, is_named)| *is_named).map(|(path, _)| path.to_owned()).collect();
         let (url, description) = (url.unwrap_or_default(), description.unwrap_or_default());
         let mut request = UpdateEventEndpointRequest {
@@ -272,22 +333,50 @@ impl Update {
             event_endpoint_id: self.id,
             event_endpoint: Some(EventEndpoint { url, kinds, description, ..EventEndpoint::default() }),
             update_mask: None,
+            authorization: authorization(authorization_file.as_deref())?,
         };
         request.update_mask.get_or_insert_default().paths = paths;
-        request
+        Ok(request)
     }
 }
 
-/// The secret alone on standard output, so that a script can take it.
+/// What a file holds that a receiver is shown.
+fn authorization(file: Option<&Path>) -> Result<String, Failure> {
+    let Some(file) = file else { return Ok(String::new()) };
+    Ok(bootstrap::files::read(file)?.expose_secret().to_owned())
+}
+
+/// What is told of an endpoint that has no secret.
+fn told(endpoint: &EventEndpoint) -> String {
+    let polled = match endpoint.kind() {
+        EventEndpointKind::SetPoll => {
+            let id = &endpoint.id;
+            format!(", and the poll at /api/events/v1/streams/{id}/poll to keys with the scope identity.read")
+        }
+        EventEndpointKind::SetPush | EventEndpointKind::Webhook | EventEndpointKind::Unspecified => String::new(),
+    };
+    format!(
+        "This is the id of the endpoint. Tokens are made out to {} and issued by urn:rollcall:tenant: and the tenant's id. The façade serves the keys \
+         that they are signed with at /api/events/v1/jwks{polled}.",
+        endpoint.audience
+    )
+}
+
+/// The secret, or else the id, alone on standard output, so that a script can take it.
 fn print_new(mut out: impl Write, format: Format, made: &EventEndpointSecret) -> Result<(), Failure> {
     match format {
         Format::Json => output::one(out, format, made, &[])?,
         Format::Table => {
-            writeln!(out, "{}", made.secret)?;
+            let id = made.event_endpoint.as_ref().map(|endpoint| endpoint.id.as_str()).unwrap_or_default();
+            writeln!(out, "{}", if made.secret.is_empty() { id } else { &made.secret })?;
             out.flush()?;
         }
     }
     let endpoint = made.event_endpoint.clone().unwrap_or_default();
+    if made.secret.is_empty() {
+        output::note(told(&endpoint));
+        return Ok(());
+    }
     let previous = endpoint.previous_secret_expire_time.as_ref();
     let previous = previous
         .map_or_else(String::new, |end| format!(" The secret before is signed with too until {}.", moment(Some(end))));
@@ -310,6 +399,11 @@ async fn list(session: &Session, tenant_id: &str) -> Result<(), Failure> {
 
 fn show(session: &Session, endpoint: &EventEndpoint) -> Result<(), Failure> {
     let mut fields: Vec<_> = EventEndpoint::COLUMNS.iter().copied().zip(endpoint.cells()).collect();
+    fields.push(("form", short(endpoint.kind().as_str_name(), "EVENT_ENDPOINT_KIND_").replace('_', "-")));
+    if !endpoint.audience.is_empty() {
+        fields.push(("audience", endpoint.audience.clone()));
+        fields.push(("profile", short(endpoint.profile().as_str_name(), "EVENT_PROFILE_")));
+    }
     fields.push(("description", or_dash(Some(&endpoint.description))));
     fields.push(("state since", moment(endpoint.state_time.as_ref())));
     fields.push(("failing since", moment(endpoint.failing_since_time.as_ref())));
@@ -363,8 +457,10 @@ mod tests {
 
     #[test]
     fn a_change_names_what_is_written_and_nothing_else() {
-        let paths = |change| Update { id: "1".to_owned(), change }.request("t".to_owned()).update_mask.unwrap().paths;
-        let none = || Change { url: None, kinds: Vec::new(), all_kinds: false, description: None };
+        let paths =
+            |change| Update { id: "1".to_owned(), change }.request("t".to_owned()).unwrap().update_mask.unwrap().paths;
+        let none =
+            || Change { url: None, kinds: Vec::new(), all_kinds: false, description: None, authorization_file: None };
         assert_eq!(paths(Change { all_kinds: true, ..none() }), ["kinds"]);
         assert_eq!(
             paths(Change { url: Some(String::new()), description: Some(String::new()), ..none() }),

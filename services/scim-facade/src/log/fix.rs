@@ -61,6 +61,7 @@ const fn of_reason(reason: ErrorReason) -> &'static str {
         | ErrorReason::EncryptionKeyMissing
         | ErrorReason::TooManyEventEndpoints
         | ErrorReason::EventsMissed
+        | ErrorReason::EventEndpointDisabled
         | ErrorReason::Unspecified => FAULT,
     }
 }

@@ -17,6 +17,9 @@ pub(crate) struct Model {
     pub(crate) description: String,
     /// A JSON array; an empty one is all.
     pub(crate) kinds: String,
+    /// Of security event tokens; else empty.
+    pub(crate) audience: String,
+    pub(crate) profile: String,
     /// Why nothing is sent; none where it is.
     pub(crate) stop: Option<String>,
     pub(crate) state_since_us: i64,

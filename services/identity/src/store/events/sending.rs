@@ -8,20 +8,20 @@ use std::time::Duration;
 use ids::{EventEndpointId, TenantId};
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, ExprTrait, QueryFilter,
-    QueryOrder, QuerySelect,
-    sea_query::{Expr, OnConflict, Order, Query, SelectStatement},
+    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::{Expr, Order, Query, SelectStatement},
 };
 use uuid::Uuid;
 
 use crate::{
     domain::{
-        Change, EndpointKind, EndpointUrl, Error, EventKinds, Health, OutOfRange, Position, Receipt, Stop, Timestamp,
+        Change, EndpointKind, EndpointUrl, Error, EventKinds, EventProfile, Health, OutOfRange, Position, Receipt,
+        SecurityEvent, Stop, Timestamp,
     },
     store::{
         Outcome, Store, changes,
         entity::{change, event_delivery, event_endpoint, tenant, tenant_position},
-        events::{health, kinds, of},
+        events::{health, kinds, of, record::Record},
         unavailable,
     },
 };
@@ -43,10 +43,13 @@ pub(crate) struct Leased {
     pub(crate) sealed_secret: Vec<u8>,
     /// What is signed with too.
     pub(crate) sealed_previous_secret: Option<Vec<u8>>,
-    holder: Uuid,
+    /// Of security event tokens; else empty.
+    pub(crate) audience: String,
+    pub(crate) profile: EventProfile,
+    pub(super) holder: Uuid,
     kinds: EventKinds,
     position: Position,
-    health: Health,
+    pub(super) health: Health,
 }
 
 /// An event to be sent again.
@@ -65,9 +68,9 @@ pub(crate) struct Work {
     /// What is new.
     pub(crate) new: Vec<Change>,
     /// What cannot be sent any more, for its change is kept no more.
-    lost: Vec<i64>,
+    pub(super) lost: Vec<i64>,
     /// The position up to which new events were looked at.
-    until: i64,
+    pub(super) until: i64,
     /// Whether more waits behind it.
     pub(crate) is_part: bool,
 }
@@ -81,6 +84,26 @@ pub(crate) struct Sent {
     pub(crate) receipt: Receipt,
     /// When it is to be tried again if it was not taken; none where it is not.
     pub(crate) next_attempt: Option<Timestamp>,
+}
+
+impl Leased {
+    /// Whether a change is to be sent at all.
+    fn wants(&self, change: &Change) -> bool {
+        self.kinds.has(&change.kind) && is_told(self.kind, self.profile, change)
+    }
+
+    /// Whether most changes are.
+    const fn wants_all(&self) -> bool {
+        self.kinds.is_all() && matches!((self.kind, self.profile), (EndpointKind::Webhook, _) | (_, EventProfile::Scim))
+    }
+}
+
+/// Whether a change is anything to an endpoint of this kind.
+pub(super) fn is_told(kind: EndpointKind, profile: EventProfile, change: &Change) -> bool {
+    match kind {
+        EndpointKind::Webhook => true,
+        EndpointKind::SetPush | EndpointKind::SetPoll => SecurityEvent::of(change, profile, "").is_some(),
+    }
 }
 
 impl Work {
@@ -175,10 +198,10 @@ impl Store {
             return Ok(Some(work));
         }
         let size = if leased.health.is_down() { 1 } else { BATCH };
-        let looked_at = if leased.kinds.is_all() { size } else { LOOKED_AT };
+        let looked_at = if leased.wants_all() { size } else { LOOKED_AT };
         for change in self.changes(leased.tenant, &head, after, looked_at).await? {
             work.until = change.position.number;
-            if leased.kinds.has(&change.kind) {
+            if leased.wants(&change) {
                 work.new.push(change);
             }
             if work.new.len() as u64 >= size {
@@ -293,108 +316,6 @@ fn warn_of(leased: &Leased, stop: Stop) {
     );
 }
 
-/// What is written down of a batch.
-#[derive(Clone, Debug)]
-struct Record {
-    leased: Leased,
-    endpoint: event_endpoint::ActiveModel,
-    taken: i64,
-    /// What is not to be tried again.
-    done: Vec<i64>,
-    failed: Vec<event_delivery::ActiveModel>,
-    stop: Option<Stop>,
-}
-
-impl Record {
-    fn of(leased: &Leased, work: &Work, sent: Vec<Sent>, now: Timestamp) -> Self {
-        let taken = sent.iter().filter(|sent| sent.receipt == Receipt::Taken).count();
-        let health = leased.health.after((taken, sent.len() - taken), now);
-        let is_gone = sent.iter().any(|sent| sent.receipt == Receipt::Gone);
-        let stop = match (is_gone, health.is_over(now)) {
-            (true, _) => Some(Stop::Gone),
-            (false, true) => Some(Stop::Failing),
-            (false, false) => None,
-        };
-        let keeps = work.is_part && stop.is_none();
-        let mut endpoint = event_endpoint::ActiveModel {
-            position: Set(work.until),
-            failures_in_row: Set(health.failures_in_row),
-            failing_since_us: Set(health.failing_since.map(|since| since.0)),
-            waits_until_us: Set(health.waits_until.0),
-            lease_holder: Set(keeps.then_some(leased.holder)),
-            lease_until_us: Set(if keeps { now.after(LEASE).0 } else { now.0 }),
-            ..event_endpoint::ActiveModel::default()
-        };
-        if taken > 0 {
-            endpoint.last_delivery_us = Set(Some(now.0));
-        }
-        if let Some(stop) = stop {
-            endpoint.stop = Set(Some(stop.as_str().to_owned()));
-            endpoint.state_since_us = Set(now.0);
-        }
-        let (mut done, mut failed) = (work.lost.clone(), Vec::new());
-        for Sent { position, attempts, receipt, next_attempt } in sent {
-            let what = match receipt {
-                Receipt::Taken => {
-                    done.push(position);
-                    continue;
-                }
-                Receipt::Gone => "status 410".to_owned(),
-                Receipt::Failed(failure) => failure.what().to_owned(),
-            };
-            endpoint.last_failure = Set(what.clone());
-            failed.push(event_delivery::ActiveModel {
-                tenant_id: Set(leased.tenant.uuid()),
-                endpoint_id: Set(leased.id.uuid()),
-                position: Set(position),
-                attempts: Set(attempts),
-                next_attempt_us: Set(next_attempt.map(|at| at.0)),
-                last_attempt_us: Set(now.0),
-                last_failure: Set(what),
-            });
-        }
-        let taken = i64::try_from(taken).unwrap_or(i64::MAX);
-        Self { leased: leased.clone(), endpoint, taken, done, failed, stop }
-    }
-
-    /// Whether the endpoint was still held.
-    async fn write(self, db: &DatabaseTransaction) -> Outcome<bool> {
-        let updated = event_endpoint::Entity::update_many()
-            .set(self.endpoint)
-            .col_expr(event_endpoint::Column::Delivered, Expr::col(event_endpoint::Column::Delivered).add(self.taken))
-            .filter(held(&self.leased))
-            .exec(db)
-            .await?;
-        if updated.rows_affected == 0 {
-            return Ok(false);
-        }
-        if !self.done.is_empty() {
-            event_delivery::Entity::delete_many()
-                .filter(of(self.leased.tenant.uuid(), self.leased.id))
-                .filter(event_delivery::Column::Position.is_in(self.done))
-                .exec(db)
-                .await?;
-        }
-        if !self.failed.is_empty() {
-            let key = [
-                event_delivery::Column::TenantId,
-                event_delivery::Column::EndpointId,
-                event_delivery::Column::Position,
-            ];
-            let again = OnConflict::columns(key)
-                .update_columns([
-                    event_delivery::Column::Attempts,
-                    event_delivery::Column::NextAttemptUs,
-                    event_delivery::Column::LastAttemptUs,
-                    event_delivery::Column::LastFailure,
-                ])
-                .to_owned();
-            event_delivery::Entity::insert_many(self.failed).on_conflict(again).exec_without_returning(db).await?;
-        }
-        Ok(true)
-    }
-}
-
 /// See [`Store::endpoints_with_work`]. It looks at endpoints and heads, and at no change.
 pub(super) fn with_work(now: Timestamp, size: u64) -> SelectStatement {
     let endpoint = |column: event_endpoint::Column| Expr::col((event_endpoint::Entity, column));
@@ -433,6 +354,8 @@ pub(super) fn with_work(now: Timestamp, size: u64) -> SelectStatement {
         )
         .and_where(Expr::col((tenant::Entity, tenant::Column::DeletedAtUs)).is_null())
         .and_where(endpoint(event_endpoint::Column::Stop).is_null())
+        // Who polls comes by himself.
+        .and_where(endpoint(event_endpoint::Column::Kind).ne(EndpointKind::SetPoll.as_str()))
         .and_where(endpoint(event_endpoint::Column::LeaseUntilUs).lte(now.0))
         .cond_where(Condition::any().add(has_new).add(Expr::exists(due)))
         .order_by((event_endpoint::Entity, event_endpoint::Column::LeaseUntilUs), Order::Asc)
@@ -447,7 +370,7 @@ fn is(tenant: TenantId, id: EventEndpointId) -> Condition {
 }
 
 /// The endpoint, as long as its holder has it and nobody has moved it.
-fn held(leased: &Leased) -> Condition {
+pub(super) fn held(leased: &Leased) -> Condition {
     is(leased.tenant, leased.id)
         .add(event_endpoint::Column::LeaseHolder.eq(leased.holder))
         .add(event_endpoint::Column::Epoch.eq(leased.position.epoch))
@@ -465,6 +388,9 @@ fn leased_from(row: event_endpoint::Model, now: Timestamp) -> Result<Leased, DbE
         health: health(&row),
         holder: row.lease_holder.unwrap_or_default(),
         kinds: kinds(&row.kinds)?,
+        profile: EventProfile::stored(&row.profile)
+            .ok_or_else(|| DbErr::Type("an event endpoint has a profile that this release does not know".into()))?,
+        audience: row.audience,
         position: Position { epoch: row.epoch, number: row.position },
         url: EndpointUrl::stored(row.url),
         sealed_secret: row.sealed_secret,

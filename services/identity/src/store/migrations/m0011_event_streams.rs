@@ -21,6 +21,8 @@ const STATEMENTS: &[&str] = &[
         url TEXT NOT NULL,
         description TEXT NOT NULL,
         kinds TEXT NOT NULL,
+        audience TEXT NOT NULL,
+        profile TEXT NOT NULL,
         stop TEXT,
         state_since_us BIGINT NOT NULL,
         created_at_us BIGINT NOT NULL,
@@ -52,6 +54,21 @@ const STATEMENTS: &[&str] = &[
         last_failure TEXT NOT NULL,
         PRIMARY KEY (tenant_id, endpoint_id, position),
         FOREIGN KEY (tenant_id, endpoint_id) REFERENCES event_endpoints (tenant_id, id) ON DELETE CASCADE
+    )",
+    // What a poll acknowledged ahead of something that it has not: none is there that the position is past.
+    "CREATE TABLE event_acks (
+        tenant_id UUID NOT NULL,
+        endpoint_id UUID NOT NULL,
+        position BIGINT NOT NULL,
+        PRIMARY KEY (tenant_id, endpoint_id, position),
+        FOREIGN KEY (tenant_id, endpoint_id) REFERENCES event_endpoints (tenant_id, id) ON DELETE CASCADE
+    )",
+    // The installation's, and no tenant's.
+    "CREATE TABLE event_signing_keys (
+        kid TEXT PRIMARY KEY,
+        public_key BYTEA NOT NULL,
+        sealed_private_key BYTEA NOT NULL,
+        created_at_us BIGINT NOT NULL
     )",
     "CREATE INDEX event_deliveries_next ON event_deliveries (tenant_id, endpoint_id, next_attempt_us)",
 ];

@@ -29,6 +29,7 @@ impl World {
             kind: EndpointKind::Webhook,
             url: EndpointUrl::parse("https://example.com/hooks/t0ken?a=b".to_owned()).unwrap(),
             description: EndpointDescription::parse("Billing".to_owned()).unwrap(),
+            tokens: None,
             kinds: EventKinds::parse(vec!["user.deleted".to_owned()]).unwrap(),
         };
         let create = CreateEventEndpoint { id: EventEndpointId::generate(), draft, sealed_secret: SECRET.to_vec() };
@@ -148,8 +149,9 @@ async fn no_write_touches_the_tables_of_events(#[values(Sqlite, Postgres)] engin
     let Some(world) = World::open(engine).await else { return };
     let (store, directory) = (&world.store, world.directory());
     world.endpoint().await.unwrap();
-    world.sql("DROP TABLE event_deliveries".to_owned()).await;
-    world.sql("DROP TABLE event_endpoints".to_owned()).await;
+    for table in ["event_acks", "event_deliveries", "event_endpoints", "event_signing_keys"] {
+        world.sql(format!("DROP TABLE {table}")).await;
+    }
     let ada = world.user("ada").await;
     let replace = ReplaceUser { user: ada.id, draft: user("Ada"), expected_version: None };
     store.replace_user(&directory, replace).await.unwrap();

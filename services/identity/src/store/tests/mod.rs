@@ -86,7 +86,7 @@ impl World {
 }
 
 /// Makes a tenant whose provisioning is on.
-async fn tenant(store: &Store, name: &str) -> TenantId {
+pub(crate) async fn tenant(store: &Store, name: &str) -> TenantId {
     let tenant = store.create_tenant(founder(), TenantName::parse(name).unwrap()).await.unwrap();
     let caller = Caller { provisioning: false, ..directory(tenant.id) };
     store.set_provisioning_state(&caller, ProvisioningState::On, no_reason()).await.unwrap();
@@ -113,7 +113,7 @@ fn directory(tenant: TenantId) -> Caller {
     }
 }
 
-fn user(name: &str) -> UserDraft {
+pub(crate) fn user(name: &str) -> UserDraft {
     UserDraft {
         user_name: UserName::parse(name.to_owned()).unwrap(),
         external_id: None,
