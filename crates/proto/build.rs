@@ -13,6 +13,7 @@ const FILES: &[&str] = &[
     "rollcall/identity/v1/changes.proto",
     "rollcall/identity/v1/departures.proto",
     "rollcall/identity/v1/error_reason.proto",
+    "rollcall/identity/v1/events.proto",
     "rollcall/identity/v1/filter.proto",
     "rollcall/identity/v1/groups.proto",
     "rollcall/identity/v1/personal_data.proto",

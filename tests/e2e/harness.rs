@@ -49,6 +49,8 @@ pub(crate) struct Rollcall {
     database: Option<TestDatabase>,
     /// Arguments of every process that serves.
     common: Vec<String>,
+    /// Arguments of every process that calls hosts that others name.
+    outbound: Vec<String>,
     processes: Vec<Process>,
     addresses: Addresses,
 }
@@ -159,6 +161,7 @@ impl Rollcall {
             directory: TempDir::new().unwrap(),
             database,
             common: common.iter().map(|argument| (*argument).to_owned()).collect(),
+            outbound: Vec::new(),
             processes: Vec::new(),
             addresses: Addresses::default(),
         };
@@ -177,8 +180,11 @@ impl Rollcall {
         Some((rollcall, key))
     }
 
-    /// Starts the processes (again), `extra` arguments of `up` or of `serve api-keys` included, and waits until they are ready.
+    /// Starts the processes (again), `extra` arguments of `up` or of `serve api-keys` included, and waits until they are ready. Those about outbound
+    /// calls are for `serve identity` too.
     pub(crate) async fn run(&mut self, extra: &[&str]) {
+        let outbound = extra.iter().filter(|argument| argument.starts_with("--outbound-"));
+        self.outbound = outbound.map(|argument| (*argument).to_owned()).collect();
         for start in 1..=STARTS_MAX {
             self.processes.clear();
             self.addresses = Addresses {
@@ -256,11 +262,13 @@ impl Rollcall {
     }
 
     fn serve_identity(&self, name: &str, grpc: u16, internal: u16, api_keys_internal_url: &str) -> Process {
-        let arguments = [
+        let mut arguments = vec![
             format!("--grpc-listen=127.0.0.1:{grpc}"),
             format!("--internal-listen=127.0.0.1:{internal}"),
             format!("--api-keys-internal-url={api_keys_internal_url}"),
+            format!("--encryption-key-file={}", self.directory.path().join("signing.key").display()),
         ];
+        arguments.extend_from_slice(&self.outbound);
         self.serve_one(name, "identity", &arguments)
     }
 
@@ -481,6 +489,11 @@ impl Rollcall {
     /// Where OAuth clients ask for access tokens.
     pub(crate) fn token_url(&self) -> String {
         format!("http://127.0.0.1:{}/api/oauth2/token", self.addresses.scim)
+    }
+
+    /// Where the façade serves what is not SCIM.
+    pub(crate) fn facade_url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.addresses.scim)
     }
 
     pub(crate) fn scim_url(&self) -> String {

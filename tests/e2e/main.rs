@@ -12,6 +12,7 @@ mod command_line;
 mod concurrency;
 mod cycles;
 mod durability;
+mod events;
 mod filters;
 mod harness;
 mod hostile;

@@ -275,6 +275,13 @@ fn administer(overheard: &mut Overheard, admin: &str) {
         "--subject=asserted",
     ]);
     overheard.succeed(&["trust", "update", trust.trim(), "--subject", "asserted-too"]);
+    let webhook = ["events", "create", "--url=https://hooks.invalid/", "--kind=user.created"];
+    let made = overheard.rollcall.cli(&webhook);
+    assert!(made.status.success(), "{made:?}");
+    overheard.said.push((format!("rollcall {webhook:?}"), made.stderr));
+    let secret = String::from_utf8(made.stdout).unwrap();
+    overheard.secret("the secret of a webhook", secret.trim().strip_prefix("whsec_").unwrap().trim_end_matches('='));
+    overheard.succeed(&["events", "list"]);
     let stranger = KeyText::mint(Kind::Tenant, ids::ApiKeyId::generate()).unwrap();
     overheard.secret("a key that nobody has", &secret_part(stranger.expose()));
     for (key, is_good) in [(admin, true), (stranger.expose(), false), (FOREIGN, false), (ASSERTION, false)] {

@@ -73,6 +73,11 @@ id! {
     TrustId
 }
 
+id! {
+    /// The id of an endpoint that events are sent to.
+    EventEndpointId
+}
+
 impl TenantId {
     /// The reserved tenant of operator credentials. It is no customer's and holds no users.
     pub const OPERATOR: Self = Self(Uuid::nil());

@@ -10,12 +10,13 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use ipnet::IpNet;
 use reqwest::{
-    Certificate, Url,
+    Certificate, Response, Url,
     dns::{Addrs, Name, Resolve, Resolving},
+    header::RETRY_AFTER,
     redirect::Policy,
 };
 
-use crate::{Error, Settings, SettingsError, address::is_callable};
+use crate::{Answer, Error, Post, Settings, SettingsError, address::is_callable};
 
 /// How long a call may take, from the look-up of the name to the last byte.
 const TIMEOUT: Duration = Duration::from_secs(8);
@@ -88,14 +89,34 @@ impl Client {
         if !response.status().is_success() {
             return Err(Error::Status(response.status()));
         }
-        let mut body = BytesMut::new();
-        while let Some(chunk) = response.chunk().await.map_err(Error::from)? {
-            if chunk.len() > bytes_max - body.len() {
-                return Err(Error::TooLarge);
-            }
-            body.extend_from_slice(&chunk);
+        match read(&mut response, bytes_max).await? {
+            (body, true) => Ok(body),
+            (_, false) => Err(Error::TooLarge),
         }
-        Ok(body.freeze())
+    }
+
+    /// Posts something, and answers what came back, be it success or not. Of a long answer there is the beginning.
+    ///
+    /// # Errors
+    /// When there is no answer to be had by the rules of this crate.
+    pub async fn post(&self, post: Post<'_>) -> Result<Answer, Error> {
+        let mut request = self.http.post(self.checked(post.url)?).timeout(post.timeout).body(post.body);
+        for (name, value) in post.headers {
+            request = request.header(*name, value);
+        }
+        let mut response = request.send().await.map_err(Error::from)?;
+        let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+        let (body, _) = read(&mut response, post.answer_bytes_max).await?;
+        Ok(Answer { status: response.status(), retry_after: retry_after.map(Duration::from_secs), body })
+    }
+
+    /// Whether an address is of the form that is called and, as far as it tells, no address that is not. Its host's name is looked up, and what
+    /// it leads to checked, with each call.
+    ///
+    /// # Errors
+    /// When no call would be made.
+    pub fn check(&self, url: &str) -> Result<(), Error> {
+        self.checked(url).map(drop)
     }
 
     /// The address, if it may be called as far as it tells. An address in numbers is never looked up, so it is checked here.
@@ -111,6 +132,24 @@ impl Client {
             Ok(_) | Err(_) => Ok(url),
         }
     }
+}
+
+/// The body up to a length, and whether that is all of it.
+async fn read(response: &mut Response, bytes_max: usize) -> Result<(Bytes, bool), Error> {
+    let mut body = BytesMut::new();
+    // What is not asked for is not waited for.
+    if bytes_max == 0 {
+        return Ok((body.freeze(), false));
+    }
+    while let Some(chunk) = response.chunk().await.map_err(Error::from)? {
+        let room = bytes_max.saturating_sub(body.len());
+        if let Some(beginning) = chunk.get(..room).filter(|_| chunk.len() > room) {
+            body.extend_from_slice(beginning);
+            return Ok((body.freeze(), false));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok((body.freeze(), true))
 }
 
 fn root_certificates(settings: &Settings) -> Result<Vec<Certificate>, SettingsError> {

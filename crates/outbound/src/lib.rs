@@ -12,10 +12,13 @@ pub mod testing;
 #[cfg(test)]
 mod tests;
 
-use reqwest::StatusCode;
+use std::time::Duration;
+
+use bytes::Bytes;
 
 pub use client::Client;
 pub use ipnet::IpNet;
+pub use reqwest::StatusCode;
 
 /// What the operator lets calls do beyond the public network.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,6 +27,32 @@ pub struct Settings {
     pub allowed: Vec<IpNet>,
     /// Certificates (PEM) of authorities that are trusted beside the system's.
     pub root_certificates_pem: Option<Vec<u8>>,
+}
+
+/// Something to be posted.
+#[derive(Clone, Debug)]
+pub struct Post<'p> {
+    /// Where to.
+    pub url: &'p str,
+    /// What the head says, each name once.
+    pub headers: &'p [(&'static str, String)],
+    /// The body.
+    pub body: Bytes,
+    /// How long it may take, from the look-up of the name to the last byte that is read.
+    pub timeout: Duration,
+    /// How much of the answer's body is read; where that is nothing, it is not waited for.
+    pub answer_bytes_max: usize,
+}
+
+/// What came back of it.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// Success or not. A redirect is none.
+    pub status: StatusCode,
+    /// For how long the host wants to hear nothing (`Retry-After` in seconds), if it says so.
+    pub retry_after: Option<Duration>,
+    /// The beginning of the body.
+    pub body: Bytes,
 }
 
 /// Why there is no client.

@@ -28,6 +28,9 @@ use crate::Settings;
 /// The longest head of a request.
 const HEAD_LENGTH_MAX: usize = 8 * 1024;
 
+/// The longest body of a request.
+const BODY_LENGTH_MAX: usize = 1024 * 1024;
+
 /// An answer.
 #[derive(Clone, Debug, Default)]
 pub struct Answer {
@@ -57,6 +60,38 @@ impl Answer {
     }
 }
 
+/// What is asked of a server.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// As in `GET`.
+    pub method: String,
+    /// The path, with what follows it.
+    pub path: String,
+    /// The fields of the head, their names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl Request {
+    /// The value of a field of the head; empty where there is none.
+    #[must_use]
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.iter().find(|(own, _)| own == name).map_or("", |(_, value)| value)
+    }
+
+    fn parse(head: &str) -> Self {
+        let mut lines = head.lines();
+        let mut words = lines.next().unwrap_or_default().split_ascii_whitespace().map(str::to_owned);
+        let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        let field = |line: &str| {
+            let (name, value) = line.split_once(':')?;
+            Some((name.to_ascii_lowercase(), value.trim().to_owned()))
+        };
+        Self { method, path, headers: lines.filter_map(field).collect(), body: Vec::new() }
+    }
+}
+
 /// A server. It ends when this is dropped.
 #[derive(Debug)]
 pub struct Server {
@@ -77,6 +112,14 @@ impl Server {
     /// # Errors
     /// When this machine has no port or no random numbers for it.
     pub async fn start(answer: impl Fn(&str) -> Answer + Send + Sync + 'static) -> io::Result<Self> {
+        Self::answering(move |request| answer(&request.path)).await
+    }
+
+    /// As [`Server::start`], of requests of any method with all that they hold.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub async fn answering(answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> io::Result<Self> {
         let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
         let CertifiedKey { cert, signing_key } = generate_simple_self_signed(names).map_err(io::Error::other)?;
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(signing_key.serialize_der()));
@@ -114,7 +157,7 @@ impl Server {
 
 async fn serve<A>(listener: TcpListener, tls: Arc<rustls::ServerConfig>, answer: Arc<A>)
 where
-    A: Fn(&str) -> Answer + Send + Sync + 'static,
+    A: Fn(&Request) -> Answer + Send + Sync + 'static,
 {
     let acceptor = TlsAcceptor::from(tls);
     while let Ok((stream, _)) = listener.accept().await {
@@ -127,15 +170,17 @@ where
 }
 
 /// One request, and the end of its connection.
-async fn one(acceptor: &TlsAcceptor, stream: TcpStream, answer: impl Fn(&str) -> Answer) -> io::Result<()> {
+async fn one(acceptor: &TlsAcceptor, stream: TcpStream, answer: impl Fn(&Request) -> Answer) -> io::Result<()> {
     let mut stream = acceptor.accept(stream).await?;
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") && head.len() < HEAD_LENGTH_MAX {
         head.push(stream.read_u8().await?);
     }
-    let head = String::from_utf8_lossy(&head);
-    let path = head.split_ascii_whitespace().nth(1).unwrap_or_default();
-    let Answer { status, header, body, pause, is_endless } = answer(path);
+    let mut request = Request::parse(&String::from_utf8_lossy(&head));
+    let length = request.header("content-length").parse().unwrap_or_default();
+    request.body = vec![0; Ord::min(length, BODY_LENGTH_MAX)];
+    stream.read_exact(&mut request.body).await?;
+    let Answer { status, header, body, pause, is_endless } = answer(&request);
     let status = if status.is_empty() { "200 OK" } else { status };
     let length = if is_endless { String::new() } else { format!("content-length: {}\r\n", body.len()) };
     let header = if header.is_empty() { header } else { format!("{header}\r\n") };

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::{
-    Client, Error, Settings, SettingsError,
+    Client, Error, Post, Settings, SettingsError,
     client::Timeouts,
     testing::{Answer, Server},
 };
@@ -122,4 +122,51 @@ fn root_certificates_that_are_none_are_refused() {
         assert!(refused.is_some(), "{pem} was taken");
         assert!(pem.len() > 20 || matches!(refused, Some(SettingsError::RootCertificates(_))), "{pem} {refused:?}");
     }
+}
+
+fn post<'p>(url: &'p str, headers: &'p [(&'static str, String)]) -> Post<'p> {
+    let timeout = Duration::from_secs(60);
+    Post { url, headers, body: "posted".into(), timeout, answer_bytes_max: 5 }
+}
+
+#[tokio::test]
+async fn what_is_posted_arrives_and_its_answer_is_told() {
+    let server = Server::answering(|request| match &*request.path {
+        "/echo" => Answer::ok([request.header("x-own").as_bytes(), &request.body].concat()),
+        "/later" => Answer { header: "retry-after: 7".to_owned(), ..Answer::failure("503 Service Unavailable") },
+        "/moved" => Answer { header: "location: /echo".to_owned(), ..Answer::failure("307 Temporary Redirect") },
+        _ => Answer { pause: NEVER, ..Answer::ok("hello") },
+    })
+    .await
+    .unwrap();
+    let client = Client::new(&server.settings()).unwrap();
+    let headers = [("x-own", "a".to_owned())];
+    let at = |path: &str| format!("{}{path}", server.url());
+    let echo = client.post(post(&at("/echo"), &headers)).await.unwrap();
+    assert_eq!((echo.status.as_u16(), echo.retry_after, &*echo.body), (200, None, &b"apost"[..]), "the beginning");
+    let later = client.post(post(&at("/later"), &[])).await.unwrap();
+    assert_eq!((later.status.as_u16(), later.retry_after), (503, Some(Duration::from_secs(7))));
+    assert_eq!(client.post(post(&at("/moved"), &[])).await.unwrap().status.as_u16(), 307, "r11: not followed");
+    let slow = at("/slow");
+    let unread = Post { answer_bytes_max: 0, ..post(&slow, &[]) };
+    assert_eq!(client.post(unread).await.unwrap().status.as_u16(), 200, "a body that nobody reads is not waited for");
+    let hasty = Post { timeout: Duration::from_millis(300), ..post(&slow, &[]) };
+    assert!(matches!(client.post(hasty).await, Err(Error::TimedOut)));
+}
+
+#[tokio::test]
+async fn r11_what_is_never_called_is_told_before_a_call() {
+    let server = server().await;
+    let client = Client::new(&Settings { allowed: Vec::new(), ..server.settings() }).unwrap();
+    assert!(client.check("https://example.com/hook?a=b").is_ok());
+    for url in ["http://example.com/", "https://a:b@example.com/", "mailto:a@example.com", ""] {
+        assert!(matches!(client.check(url), Err(Error::Url)), "{url}");
+    }
+    for url in ["https://127.0.0.1/", "https://[::1]/", "https://169.254.169.254/", "https://0x7f.1/"] {
+        assert!(matches!(client.check(url), Err(Error::Forbidden)), "{url}");
+    }
+    // What a name leads to is checked with the call.
+    assert!(client.check(&server.url()).is_ok());
+    let refused = client.post(post(&server.url(), &[])).await;
+    assert!(matches!(refused, Err(Error::Forbidden)), "{refused:?}");
 }

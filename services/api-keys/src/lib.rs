@@ -34,10 +34,9 @@ use ids::TenantId;
 use proto::Channel;
 use tonic::service::{Routes, RoutesBuilder};
 
-pub use config::{
-    AccessTokenLife, Config, EncryptionKey, HashWork, InvalidAccessTokenLife, InvalidEncryptionKey, InvalidHashWork,
-    Migrate,
-};
+pub use config::{AccessTokenLife, Config, HashWork, InvalidAccessTokenLife, InvalidHashWork, Migrate};
+pub use sealing::{EncryptionKey, InvalidEncryptionKey};
+
 use departures::Departures;
 use domain::{About, ApiKey, Caller, Timestamp};
 use exchange::Exchange;
@@ -88,6 +87,15 @@ pub enum OpenError {
     /// The settings of outbound calls cannot be used.
     #[error("the settings of outbound calls cannot be used")]
     Outbound(#[from] outbound::SettingsError),
+}
+
+impl From<sealing::Error> for OpenError {
+    fn from(error: sealing::Error) -> Self {
+        match error {
+            sealing::Error::NotSealed => Self::WrongEncryptionKey,
+            sealing::Error::Cryptography => Self::Cryptography,
+        }
+    }
 }
 
 /// Why an operator credential was not installed.

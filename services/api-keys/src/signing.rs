@@ -3,8 +3,6 @@
 //! A replica signs with the newest key that it has read within [`AGE_MAX`]. A key that another has taken the place of is published until
 //! everything that it may have signed has ended.
 
-mod seal;
-
 use std::{
     collections::HashMap,
     fmt,
@@ -18,6 +16,7 @@ use aws_lc_rs::{
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{DecodingKey, EncodingKey};
+use sealing::EncryptionKey;
 use secrecy::ExposeSecret;
 use tokio::{sync::Mutex, time::Instant};
 use uuid::Uuid;
@@ -25,7 +24,6 @@ use uuid::Uuid;
 use crate::{
     OpenError,
     access_token::LIFE_MAX as ACCESS_LIFE_MAX,
-    config::EncryptionKey,
     domain::{Caller, Error, Timestamp},
     store::{SigningKey, Store},
 };
@@ -213,7 +211,7 @@ fn known(encryption_key: &EncryptionKey, keys: Vec<SigningKey>, read_at: Instant
             access.insert(key.kid.clone(), public);
         }
         if let std::collections::hash_map::Entry::Vacant(signer) = signers.entry(purpose) {
-            let private_key = seal::open(encryption_key, &key.kid, key.sealed_private_key)?;
+            let private_key = encryption_key.open(&key.kid, key.sealed_private_key)?;
             let private_key = EncodingKey::from_ed_der(private_key.expose_secret());
             signer.insert(Signer { kid: key.kid, key: private_key });
         }
@@ -225,7 +223,7 @@ fn generate(encryption_key: &EncryptionKey, purpose: Purpose, generation: i64) -
     let pair = Ed25519KeyPair::generate().map_err(|_| OpenError::Cryptography)?;
     let private_key = AsDer::<Pkcs8V2Der<'_>>::as_der(&pair).map_err(|_| OpenError::Cryptography)?;
     let kid = Uuid::now_v7().to_string();
-    let sealed_private_key = seal::seal(encryption_key, &kid, private_key.as_ref())?;
+    let sealed_private_key = encryption_key.seal(&kid, private_key.as_ref())?;
     Ok(SigningKey {
         kid,
         generation,

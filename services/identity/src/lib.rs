@@ -1,7 +1,10 @@
 //! **identity** holds tenants, users, groups, memberships and roles, and answers for them over gRPC. It knows nothing of SCIM, and it checks
 //! the token of every call itself.
 
+mod delivery;
 mod domain;
+mod event_keys;
+mod event_secrets;
 mod retention;
 mod role_batches;
 mod rpc;
@@ -11,10 +14,14 @@ use std::{sync::Arc, time::Duration};
 
 use authn::{Authenticator, grpc::Callers};
 use database::{Database, Location, MigrateError};
+use sealing::EncryptionKey;
 use tonic::service::RoutesBuilder;
 
 use crate::{
-    domain::{Founder, TenantName},
+    delivery::{Courier, Deliveries},
+    domain::{Founder, TenantName, Timestamp},
+    event_keys::EventKeys,
+    event_secrets::EventSecrets,
     retention::Retention,
     role_batches::RoleBatches,
     rpc::{Listener, Rpc},
@@ -33,6 +40,10 @@ pub struct Config {
     pub schema: Schema,
     /// How long entries of the provisioning log are kept.
     pub log_retention: Duration,
+    /// What secrets of endpoints for events are kept under, the same for every replica. Without it there are no such endpoints, and nothing is sent.
+    pub encryption_key: Option<EncryptionKey>,
+    /// Whom this service may call beyond the public network, to send events.
+    pub outbound: outbound::Settings,
 }
 
 /// What a starting process does about the schema.
@@ -53,6 +64,12 @@ pub enum OpenError {
     /// Its schema cannot be used.
     #[error("the identity database cannot be used")]
     Schema(#[source] MigrateError),
+    /// The settings of outbound calls cannot be used.
+    #[error("the settings of outbound calls cannot be used")]
+    Outbound(#[from] outbound::SettingsError),
+    /// The system's cryptography failed.
+    #[error("the system's cryptography failed")]
+    Cryptography(#[from] sealing::Error),
 }
 
 /// Why a tenant could not be made.
@@ -67,8 +84,18 @@ pub struct TenantError {
 #[derive(Clone, Debug)]
 pub struct Identity {
     store: Store,
+    senders: Senders,
+    deliveries: Option<Arc<Deliveries>>,
     _retention: Arc<Retention>,
     _role_batches: Arc<RoleBatches>,
+}
+
+/// What makes endpoints for events and sends to them.
+#[derive(Clone, Debug)]
+pub(crate) struct Senders {
+    client: outbound::Client,
+    secrets: EventSecrets,
+    keys: EventKeys,
 }
 
 impl Identity {
@@ -84,20 +111,28 @@ impl Identity {
         }
         .map_err(OpenError::Schema)?;
         let store = Store::new(database);
+        let client = outbound::Client::new(&config.outbound)?;
+        let secrets = EventSecrets::new(config.encryption_key.as_ref())?;
+        let senders = Senders { client, keys: EventKeys::new(store.clone(), secrets.clone()), secrets };
+        let deliveries = senders.secrets.is_usable().then(|| {
+            let courier = Courier::new(store.clone(), senders.clone(), Arc::new(Timestamp::now));
+            Arc::new(Deliveries::start(courier))
+        });
         let retention = Arc::new(Retention::start(store.clone(), config.log_retention));
         let role_batches = Arc::new(RoleBatches::start(store.clone()));
-        Ok(Self { store, _retention: retention, _role_batches: role_batches })
+        Ok(Self { store, senders, deliveries, _retention: retention, _role_batches: role_batches })
     }
 
     /// Adds every gRPC service of identity for those who call it, each behind the check of its callers. A directory's key opens nothing here.
     pub fn add_services(&self, routes: &mut RoutesBuilder, authenticator: &Authenticator) {
-        Rpc::new(self.store.clone(), Listener::Public).add_services(routes, authenticator);
+        Rpc::new(self.store.clone(), self.senders.clone(), Listener::Public).add_services(routes, authenticator);
     }
 
     /// Adds what Rollcall's services call, the SCIM façade on behalf of directories and api-keys to learn who leaves: to be served in the same process, or
     /// on a listener that only they reach.
     pub fn add_internal_services(&self, routes: &mut RoutesBuilder, authenticator: &Authenticator, callers: Callers) {
-        Rpc::new(self.store.clone(), Listener::Internal(callers)).add_services(routes, authenticator);
+        Rpc::new(self.store.clone(), self.senders.clone(), Listener::Internal(callers))
+            .add_services(routes, authenticator);
     }
 
     /// Makes the tenant `name` unless there is one.
@@ -118,6 +153,13 @@ impl Identity {
     /// another replica, after what they have.
     pub fn end_watches(&self) {
         self.store.end_followers();
+    }
+
+    /// Ends the sending of events, after what is under way.
+    pub async fn end_deliveries(&self) {
+        if let Some(deliveries) = &self.deliveries {
+            deliveries.end().await;
+        }
     }
 
     /// Whether the database answers, for readiness.

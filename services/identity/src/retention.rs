@@ -49,6 +49,9 @@ async fn purge(store: Store, log: Duration) {
         if let Ok(changes @ 1..) = store.purge_changes(Timestamp::now().before(CHANGES_KEPT)).await {
             tracing::info!(changes, "changes older than 30 days were taken away");
         }
+        if let Ok(letters @ 1..) = store.purge_event_deliveries().await {
+            tracing::info!(letters, "events that their endpoints did not take were forgotten with their changes");
+        }
         if let Ok(resources @ 1..) = store.purge_deleted(Timestamp::now().before(DELETED_RETENTION)).await {
             tracing::info!(resources, "users and groups deleted more than 30 days ago were taken away");
         }

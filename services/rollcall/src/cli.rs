@@ -14,8 +14,8 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::{
     address::SafeUrl,
     commands::{
-        api_key, audit, changes, generate, group, log, migrate, operator_key, role, scim, signing_key, simulate,
-        tenant, trust, user, user_attribute,
+        api_key, audit, changes, events, generate, group, log, migrate, operator_key, role, scim, signing_key,
+        simulate, tenant, trust, user, user_attribute,
     },
     failure, output, serve, up,
 };
@@ -96,6 +96,8 @@ pub(crate) enum Command {
     Audit(audit::Command),
     #[command(subcommand)]
     Changes(changes::Command),
+    #[command(subcommand)]
+    Events(events::Command),
     Log(log::Args),
     /// Bring the databases' schemas up to date, for clusters; `up` does it by itself
     Migrate(migrate::Args),

@@ -3,6 +3,7 @@
 pub(crate) mod api_key;
 pub(crate) mod audit;
 pub(crate) mod changes;
+pub(crate) mod events;
 pub(crate) mod generate;
 pub(crate) mod group;
 pub(crate) mod log;

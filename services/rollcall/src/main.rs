@@ -24,8 +24,8 @@ use std::process::ExitCode;
 use anyhow::Context;
 use cli::{Cli, Command};
 use commands::{
-    api_key, audit, changes, generate, group, log, migrate, operator_key, role, scim, signing_key, simulate, tenant,
-    trust, user, user_attribute,
+    api_key, audit, changes, events, generate, group, log, migrate, operator_key, role, scim, signing_key, simulate,
+    tenant, trust, user, user_attribute,
 };
 use failure::Failure;
 use session::Session;
@@ -84,5 +84,6 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Log(args) => log::run(args, &Session::open(&connection)?).await,
         Command::Audit(command) => audit::run(command, &connection).await,
         Command::Changes(command) => changes::run(command, &Session::open(&connection)?).await,
+        Command::Events(command) => events::run(command, &Session::open(&connection)?).await,
     }
 }

@@ -11,7 +11,8 @@ const CA_FILE_LENGTH_MAX: u64 = 4 * 1024 * 1024;
 /// What outbound calls may do beyond the public network.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct OutboundAccess {
-    /// A network that is not public and that may be called all the same, for example 10.0.0.0/8, where a trusted issuer stands in it. May be
+    /// A network that is not public and that may be called all the same, for example 10.0.0.0/8, where a trusted issuer or an endpoint for events
+    /// stands in it. May be
     /// given several times, or as a list with commas
     #[arg(
         long,

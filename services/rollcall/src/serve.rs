@@ -14,10 +14,11 @@ use http::Uri;
 use proto::{
     Channel, Service as ServiceName, api_keys::v1::api_key_service_server, api_keys::v1::credential_service_server,
     api_keys::v1::signing_key_service_server, api_keys::v1::trust_service_server, identity::v1::audit_service_server,
-    identity::v1::change_service_server, identity::v1::departure_service_server, identity::v1::group_service_server,
-    identity::v1::personal_data_service_server, identity::v1::provisioning_log_service_server,
-    identity::v1::role_service_server, identity::v1::tenant_service_server,
-    identity::v1::user_attribute_service_server, identity::v1::user_service_server,
+    identity::v1::change_service_server, identity::v1::departure_service_server, identity::v1::event_service_server,
+    identity::v1::group_service_server, identity::v1::personal_data_service_server,
+    identity::v1::provisioning_log_service_server, identity::v1::role_service_server,
+    identity::v1::tenant_service_server, identity::v1::user_attribute_service_server,
+    identity::v1::user_service_server,
 };
 use secrecy::SecretString;
 use telemetry::propagation::ClientLayer;
@@ -36,6 +37,7 @@ const CREDENTIALS: &[&str] = &[credential_service_server::SERVICE_NAME];
 pub(crate) const IDENTITY: &[&str] = &[
     audit_service_server::SERVICE_NAME,
     change_service_server::SERVICE_NAME,
+    event_service_server::SERVICE_NAME,
     group_service_server::SERVICE_NAME,
     personal_data_service_server::SERVICE_NAME,
     provisioning_log_service_server::SERVICE_NAME,
@@ -48,6 +50,7 @@ pub(crate) const IDENTITY: &[&str] = &[
 /// What identity serves to Rollcall's own services.
 const DIRECTORIES: &[&str] = &[
     departure_service_server::SERVICE_NAME,
+    event_service_server::SERVICE_NAME,
     group_service_server::SERVICE_NAME,
     provisioning_log_service_server::SERVICE_NAME,
     tenant_service_server::SERVICE_NAME,

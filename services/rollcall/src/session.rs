@@ -12,7 +12,7 @@ use proto::{
     channel::ClientTls,
     identity::v1::{
         GetTenantRequest, Tenant, audit_service_client::AuditServiceClient, change_service_client::ChangeServiceClient,
-        get_tenant_request, group_service_client::GroupServiceClient,
+        event_service_client::EventServiceClient, get_tenant_request, group_service_client::GroupServiceClient,
         personal_data_service_client::PersonalDataServiceClient,
         provisioning_log_service_client::ProvisioningLogServiceClient, role_service_client::RoleServiceClient,
         tenant_service_client::TenantServiceClient, user_attribute_service_client::UserAttributeServiceClient,
@@ -133,6 +133,10 @@ impl Session {
 
     pub(crate) fn personal_data(&self) -> PersonalDataServiceClient<Authorized> {
         PersonalDataServiceClient::new(self.to_identity()).max_decoding_message_size(MESSAGE_LEN_MAX)
+    }
+
+    pub(crate) fn events(&self) -> EventServiceClient<Authorized> {
+        EventServiceClient::new(self.to_identity()).max_decoding_message_size(MESSAGE_LEN_MAX)
     }
 
     pub(crate) fn provisioning_log(&self) -> ProvisioningLogServiceClient<Authorized> {

@@ -168,6 +168,10 @@ impl Refusal {
             | ErrorReason::TooManyWatches
             | ErrorReason::TooManyChangeConsumers
             | ErrorReason::Ending
+            | ErrorReason::EncryptionKeyMissing
+            | ErrorReason::TooManyEventEndpoints
+            | ErrorReason::EventsMissed
+            | ErrorReason::EventEndpointDisabled
             | ErrorReason::Unspecified => Self::fault(status),
         }
     }

@@ -10,6 +10,7 @@ mod base;
 mod dropped;
 mod ending;
 mod error;
+mod events;
 mod http;
 mod identity;
 mod log;
@@ -33,6 +34,7 @@ use crate::{
     base::Base,
     dropped::DroppedLog,
     ending::EndingCredentials,
+    events::Events,
     identity::{Channel, Clients},
     schemas::SchemaCache,
     turns::Turns,
@@ -60,6 +62,7 @@ struct Shared {
     trusted_proxies: TrustedProxies,
     authenticator: Authenticator,
     clients: Clients,
+    events: Events,
     log: ProvisioningLog,
     dropped: DroppedLog,
     ending: EndingCredentials,
@@ -74,6 +77,7 @@ impl Facade {
             base: config.public_url.as_deref().map(Base::new),
             trusted_proxies: config.trusted_proxies.clone(),
             authenticator,
+            events: Events::new(identity.clone()),
             clients: Clients::new(identity),
             log,
             dropped: DroppedLog::new(),
@@ -98,6 +102,10 @@ impl Facade {
 
     fn clients(&self) -> &Clients {
         &self.0.clients
+    }
+
+    fn events(&self) -> &Events {
+        &self.0.events
     }
 
     fn log(&self) -> &ProvisioningLog {

@@ -22,12 +22,13 @@ use crate::{
     Config, Facade, ProvisioningLog, authentication,
     base::PATH,
     error::Refusal,
+    events,
     http::{bulk, discovery, groups, me, root, users},
     identity::Channel,
     log, oauth,
 };
 
-/// The service, under `/api/scim/v2`, and the token endpoint of its clients, `/api/oauth2/token`. Each route of the service demands a
+/// The service, under `/api/scim/v2`, the token endpoint of its clients, `/api/oauth2/token`, and events to be fetched, under `/api/events/v1`. Each route of the service demands a
 /// credential, the unknown ones too. Paths elsewhere are left to whatever it is merged with.
 /// Each request of the service leaves an entry in `log`.
 pub fn router(config: Config, authenticator: Authenticator, identity: Channel, log: ProvisioningLog) -> Router {
@@ -39,7 +40,14 @@ pub fn router(config: Config, authenticator: Authenticator, identity: Channel, l
     let token = post(oauth::token)
         .fallback(oauth::method_not_allowed)
         .layer::<_, Infallible>(CatchPanicLayer::custom(panicked));
-    let router = Router::new().route(oauth::PATH, token.with_state(facade.clone()));
+    let outside = |methods: MethodRouter<Facade>| {
+        let methods = methods.fallback(events::method_not_allowed);
+        methods.layer::<_, Infallible>(CatchPanicLayer::custom(panicked)).with_state(facade.clone())
+    };
+    let router = Router::new()
+        .route(oauth::PATH, token.with_state(facade.clone()))
+        .route(events::JWKS_PATH, outside(get(events::jwks)))
+        .route(events::POLL_PATH, outside(post(events::poll)));
     known.chain(all).fold(router, |router, (path, methods)| router.route(&path, guarded(methods, &facade)))
 }
 

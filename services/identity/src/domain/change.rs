@@ -6,6 +6,24 @@ use uuid::Uuid;
 
 use crate::domain::{Error, InvalidField, Timestamp};
 
+/// What can happen, as the feed names it.
+pub(crate) const CHANGE_KINDS: &[&str] = &[
+    "user.created",
+    "user.changed",
+    "user.deleted",
+    "user.restored",
+    "user.erased",
+    "role.changed",
+    "role_mapping.created",
+    "role_mapping.deleted",
+    "group.created",
+    "group.changed",
+    "group.deleted",
+    "member.added",
+    "member.removed",
+    "tenant.changed",
+];
+
 /// The longest name of a consumer, in characters.
 const CONSUMER_NAME_MAX: usize = 64;
 

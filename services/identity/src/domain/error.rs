@@ -81,6 +81,16 @@ pub(crate) enum Error {
     TooManyWatches,
     #[error("the tenant has as many consumers of changes as it may")]
     TooManyChangeConsumers,
+    /// Secrets are not kept in clear text (rule R11).
+    #[error("identity has no encryption key to keep secrets under: start it with --encryption-key-file")]
+    EncryptionKeyMissing,
+    #[error("the tenant has as many endpoints for events as it may")]
+    TooManyEventEndpoints,
+    /// An endpoint cannot go on where it stopped (rule R25).
+    #[error("the endpoint cannot go on where it stopped: {}", missed(.cause))]
+    EventsMissed { cause: OutOfRange },
+    #[error("the endpoint is disabled: {stop}")]
+    EventEndpointDisabled { stop: &'static str },
     /// A stream ends because this process does.
     #[error("this process is ending: go on with another")]
     Ending,
@@ -97,6 +107,17 @@ const fn why(cause: &OutOfRange) -> &'static str {
         OutOfRange::Epoch => "it is of another epoch or tenant; read everything anew and go on after the head",
         OutOfRange::Ahead => "it is ahead of the feed; read everything anew and go on after the head",
         OutOfRange::Retention => "changes after it are kept no more; read everything anew and go on after the head",
+    }
+}
+
+const fn missed(cause: &OutOfRange) -> &'static str {
+    match cause {
+        OutOfRange::Epoch | OutOfRange::Ahead => {
+            "the database was set back since; confirm with `skip_missed` that events go on with what happens from now on"
+        }
+        OutOfRange::Retention => {
+            "what follows is kept no more; confirm with `skip_missed` that events go on with what happens from now on"
+        }
     }
 }
 

@@ -5,6 +5,7 @@ mod catalogue;
 mod change;
 mod departure;
 mod error;
+mod event_endpoint;
 mod filter;
 mod group;
 mod page;
@@ -14,6 +15,7 @@ mod provisioning_log;
 mod role;
 mod role_mapping;
 pub(crate) mod search;
+mod security_event;
 mod tenant;
 mod text;
 mod time;
@@ -24,9 +26,14 @@ mod write_note;
 pub(crate) use caller::{Caller, Founder};
 pub(crate) use case_key::CaseKey;
 pub(crate) use catalogue::{Case, Catalogue, Column, Field, FieldType, Place, USER_ATTRIBUTES};
-pub(crate) use change::{Change, ChangeConsumer, ConsumerName, FeedHead, OutOfRange, Position};
+pub(crate) use change::{CHANGE_KINDS, Change, ChangeConsumer, ConsumerName, FeedHead, OutOfRange, Position};
 pub(crate) use departure::{Access, DEPARTURES_MAX, Departure, Holder, SUBJECTS_CHECKED_MAX};
 pub(crate) use error::{Error, InvalidField};
+pub(crate) use event_endpoint::{
+    Audience, DeadLetter, DeliveryFailure, EVENT_ENDPOINTS_MAX, EVENT_IDS_MAX, EndpointDescription, EndpointKind,
+    EndpointUrl, EventEndpoint, EventEndpointChange, EventEndpointDraft, EventKinds, Health, Receipt, SECRET_OVERLAP,
+    SECRET_OVERLAP_MAX, Stop, event_id, event_position,
+};
 pub(crate) use filter::{
     Comparison, FILTER_DEPTH_MAX, FILTER_TERMS_MAX, Filter, Order, OrderBy, Relation, TextOperator, text_key,
 };
@@ -44,6 +51,7 @@ pub(crate) use role::{
     RoleDraft, RoleId, RoleOrigin, RoleSource, role_keys,
 };
 pub(crate) use role_mapping::{MappedGroup, RoleMapping};
+pub(crate) use security_event::{EventProfile, SecurityEvent, known_error};
 pub(crate) use tenant::{ProvisioningState, StateReason, Tenant, TenantName};
 pub(crate) use text::{DisplayName, ExternalId};
 pub(crate) use time::Timestamp;

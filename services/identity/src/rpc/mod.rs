@@ -4,6 +4,7 @@ mod audit;
 mod call;
 mod changes;
 mod departures;
+mod events;
 mod filters;
 mod groups;
 mod notes;
@@ -23,8 +24,8 @@ use authn::{
 };
 use proto::identity::v1::{
     audit_service_server::AuditServiceServer, change_service_server::ChangeServiceServer,
-    departure_service_server::DepartureServiceServer, group_service_server::GroupServiceServer,
-    personal_data_service_server::PersonalDataServiceServer,
+    departure_service_server::DepartureServiceServer, event_service_server::EventServiceServer,
+    group_service_server::GroupServiceServer, personal_data_service_server::PersonalDataServiceServer,
     provisioning_log_service_server::ProvisioningLogServiceServer, role_service_server::RoleServiceServer,
     tenant_service_server::TenantServiceServer, user_attribute_service_server::UserAttributeServiceServer,
     user_service_server::UserServiceServer,
@@ -32,7 +33,7 @@ use proto::identity::v1::{
 use tonic::service::RoutesBuilder;
 use tower::Layer as _;
 
-use crate::store::Store;
+use crate::{Senders, store::Store};
 
 /// The largest request: a group's change that names [`crate::domain::MEMBER_IDS_MAX`] ids, with room to spare.
 const REQUEST_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -43,6 +44,7 @@ const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 #[derive(Clone, Debug)]
 pub(crate) struct Rpc {
     store: Store,
+    senders: Senders,
     listener: Listener,
 }
 
@@ -56,8 +58,8 @@ pub(crate) enum Listener {
 }
 
 impl Rpc {
-    pub(crate) const fn new(store: Store, listener: Listener) -> Self {
-        Self { store, listener }
+    pub(crate) const fn new(store: Store, senders: Senders, listener: Listener) -> Self {
+        Self { store, senders, listener }
     }
 
     /// Adds every service, each behind the check of its callers.
@@ -75,6 +77,7 @@ impl Rpc {
             )*};
         }
         add!(
+            EventServiceServer,
             GroupServiceServer,
             ProvisioningLogServiceServer,
             TenantServiceServer,

@@ -14,6 +14,8 @@ mod document;
 mod effective_roles;
 mod entity;
 mod erasure;
+mod event_keys;
+mod events;
 mod export;
 mod feed;
 mod group_roles;
@@ -37,7 +39,7 @@ mod tenant_deletion;
 mod tenant_roles;
 mod tenants;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod tx;
 mod user_attributes;
 mod user_rows;
@@ -52,6 +54,8 @@ use tokio::sync::{Notify, Semaphore};
 pub(crate) use audit::{AuditChain, AuditEntry};
 pub(crate) use changes::Acknowledge;
 pub(crate) use erasure::ERASE_USER;
+pub(crate) use event_keys::EventSigningKey;
+pub(crate) use events::{BATCH, CreateEventEndpoint, DeadLetters, LEASE, Leased, Poll, RotateSecret, Sent, Work};
 pub(crate) use feed::{Follower, News};
 pub(crate) use groups::{ChangeGroup, CreateGroup, DeleteGroup};
 pub(crate) use members::ListMembers;
@@ -82,6 +86,8 @@ pub(crate) struct Store {
     deleted: Arc<Notify>,
     /// Where to tell that people are to be told of their roles.
     role_batches: RoleBatches,
+    /// Tells what sends events that there may be some.
+    events: Arc<Notify>,
 }
 
 impl Store {
@@ -92,12 +98,18 @@ impl Store {
             feeds: Feeds::new(),
             deleted: Arc::default(),
             role_batches: RoleBatches::default(),
+            events: Arc::default(),
         }
     }
 
     /// Whether the database answers.
     pub(crate) async fn ready(&self) -> bool {
         self.database.read().ping().await.is_ok()
+    }
+
+    /// Waits until this process has written something, since the last time that this was waited for.
+    pub(crate) async fn written(&self) {
+        self.events.notified().await;
     }
 
     /// Runs `work` upon `input` in a transaction, and answers after the commit of all that it did and recorded.
@@ -126,6 +138,7 @@ impl Store {
         });
         if written.is_ok() {
             self.feeds.moved(tenant);
+            self.events.notify_one();
         }
         written
     }

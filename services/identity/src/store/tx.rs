@@ -13,7 +13,9 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::{
-    domain::{Caller, Error, Holder, ProvisioningState, StateReason, Timestamp, WRITE_NOTES_MAX, WriteNote},
+    domain::{
+        CHANGE_KINDS, Caller, Error, Holder, ProvisioningState, StateReason, Timestamp, WRITE_NOTES_MAX, WriteNote,
+    },
     store::{
         Outcome, audit, departures,
         entity::{change, tenant, tenant_position},
@@ -221,6 +223,7 @@ impl<'t> Tx<'t> {
     }
 
     fn row(&self, change: Change, position: i64) -> Result<change::ActiveModel, DbErr> {
+        debug_assert!(CHANGE_KINDS.contains(&change.kind.as_str()), "{:?} is to stand in CHANGE_KINDS", change.kind);
         Ok(change::ActiveModel {
             tenant_id: Set(self.caller.tenant.uuid()),
             position: Set(position),

@@ -65,6 +65,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
             location: locations.identity,
             schema: identity::Schema::Migrate,
             log_retention: settings::LOG_RETENTION_MAX,
+            encryption_key: None,
+            outbound: outbound::Settings::default(),
         };
         identity::Identity::open(config).await?;
         output::note("identity: the schema is up to date");

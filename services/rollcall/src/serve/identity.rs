@@ -1,6 +1,6 @@
 //! `rollcall serve identity`.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, path::PathBuf};
 
 use ::identity::{Config, Identity, Schema};
 use anyhow::Context;
@@ -9,11 +9,13 @@ use bootstrap::{Shutdown, health, settings::Logging, tls::Protocol};
 use clap::error::ErrorKind;
 use http::Uri;
 use proto::Service;
-use secrecy::SecretString;
+use sealing::EncryptionKey;
+use secrecy::{ExposeSecret, SecretString};
 use tonic::service::RoutesBuilder;
 
 use super::{DIRECTORIES, IDENTITY, callers, connect, is_loaded};
 use crate::{
+    outbound_access::OutboundAccess,
     public_url::Proxies,
     servers::Servers,
     settings::{Limits, LogRetention},
@@ -46,6 +48,12 @@ pub(crate) struct Args {
     public_tls: PublicTls,
     #[command(flatten)]
     internal_tls: InternalTls,
+    /// The file that holds the key which secrets of endpoints for events are encrypted under, the same for every replica; it may be that of
+    /// api-keys. Without it no events are sent
+    #[arg(long, env = "ROLLCALL_ENCRYPTION_KEY_FILE", value_name = "FILE")]
+    encryption_key_file: Option<PathBuf>,
+    #[command(flatten)]
+    outbound: OutboundAccess,
     #[command(flatten)]
     logging: Logging,
 }
@@ -59,6 +67,12 @@ impl Args {
     /// Refuses plaintext beyond loopback that was not asked for.
     pub(crate) fn check_plaintext(&self) -> Result<(), (ErrorKind, String)> {
         transport::check(&self.ways())
+    }
+
+    fn encryption_key(&self) -> anyhow::Result<Option<EncryptionKey>> {
+        let Some(path) = &self.encryption_key_file else { return Ok(None) };
+        let key = bootstrap::files::read(path)?.expose_secret().parse();
+        Ok(Some(key.context("the file of --encryption-key-file cannot be used")?))
     }
 
     fn ways(&self) -> [Way; 3] {
@@ -82,7 +96,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         connect(Service::ApiKeys, (&args.api_keys_internal_url, "--api-keys-internal-url"), mutual_tls.as_ref())?;
     let authenticator = Authenticator::new(credentials, args.limits.budget()?);
     let (location, log_retention) = (location(&args.database_url)?, args.log.retention()?);
-    let config = Config { location, schema: Schema::Check, log_retention };
+    let (encryption_key, outbound) = (args.encryption_key()?, args.outbound.settings()?);
+    let config = Config { location, schema: Schema::Check, log_retention, encryption_key, outbound };
     let Some(identity) = shutdown.unless_requested(Identity::open(config)).await else { return Ok(()) };
     let identity = identity?;
     let watched = identity.clone();
@@ -108,6 +123,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     servers.beside(async move {
         shutdown.requested().await;
         watched.end_watches();
+        watched.end_deliveries().await;
     });
     tracing::info!(grpc = %address, internal = %internal_address, "identity is served");
     let ended = servers.finish().await;

@@ -55,12 +55,18 @@ impl System {
             migrate: api_keys::Migrate::Run,
             hash_work: keys.hash_work()?,
             access_token_life: keys.access_token_life()?,
-            outbound,
+            outbound: outbound.clone(),
         })
         .await
         .map_err(|error| explained(error, data))?;
-        let (location, schema) = (locations.identity, identity::Schema::Migrate);
-        let identity = Identity::open(identity::Config { location, schema, log_retention }).await?;
+        let identity = Identity::open(identity::Config {
+            location: locations.identity,
+            schema: identity::Schema::Migrate,
+            log_retention,
+            encryption_key: Some(data.encryption_key()?),
+            outbound,
+        })
+        .await?;
         api_keys.install_operator(&operator).await?;
         identity.ensure_tenant(TENANT).await?;
 
@@ -92,13 +98,14 @@ impl System {
             .merge(health::routes(ready, shutdown))
     }
 
-    /// Ends the streams of changes as soon as the end is asked for.
+    /// Ends the streams of changes and the sending of events as soon as the end is asked for.
     pub(crate) fn watches(&self, shutdown: Shutdown) -> impl Future<Output = ()> + Send + 'static + use<> {
         let (api_keys, identity) = (self.api_keys.clone(), self.identity.clone());
         async move {
             shutdown.requested().await;
             api_keys.end_following();
             identity.end_watches();
+            identity.end_deliveries().await;
         }
     }
 

@@ -65,6 +65,10 @@ const fn of_reason(reason: ErrorReason) -> &'static str {
         | ErrorReason::TooManyWatches
         | ErrorReason::TooManyChangeConsumers
         | ErrorReason::Ending
+        | ErrorReason::EncryptionKeyMissing
+        | ErrorReason::TooManyEventEndpoints
+        | ErrorReason::EventsMissed
+        | ErrorReason::EventEndpointDisabled
         | ErrorReason::Unspecified => FAULT,
     }
 }

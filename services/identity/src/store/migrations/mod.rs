@@ -9,6 +9,7 @@ mod m0007_preview;
 mod m0008_erasure;
 mod m0009_roles;
 mod m0010_departures;
+mod m0011_event_streams;
 mod m0012_adoption;
 
 use sea_orm::{ConnectionTrait, DbBackend, DbErr};
@@ -29,6 +30,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0008_erasure::Migration),
             Box::new(m0009_roles::Migration),
             Box::new(m0010_departures::Migration),
+            Box::new(m0011_event_streams::Migration),
             Box::new(m0012_adoption::Migration),
         ]
     }

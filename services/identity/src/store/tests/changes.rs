@@ -43,7 +43,7 @@ impl World {
         self.store.feed_head(self.tenant).await.unwrap().position
     }
 
-    async fn sql(&self, statement: String) {
+    pub(crate) async fn sql(&self, statement: String) {
         let written = self.store.database.write(move |db| {
             let statement = statement.clone();
             Box::pin(async move {

@@ -6,6 +6,7 @@ mod audit;
 mod changes;
 mod departures;
 mod ends;
+mod events;
 mod filters;
 mod groups;
 mod listing;
@@ -34,15 +35,15 @@ use crate::{
 };
 
 /// A migrated store with one tenant whose provisioning is on.
-struct World {
-    store: Store,
-    tenant: TenantId,
+pub(crate) struct World {
+    pub(crate) store: Store,
+    pub(crate) tenant: TenantId,
     database: TestDatabase,
 }
 
 impl World {
     /// None when the engine is not to be had here; the test is then skipped, and says so.
-    async fn open(engine: Engine) -> Option<Self> {
+    pub(crate) async fn open(engine: Engine) -> Option<Self> {
         let migrate = async |location: &database::Location| -> Result<(), DbErr> {
             let database = Database::open(location, SERVICE).await?;
             database.migrate::<Migrator>(SERVICE).await.map_err(|error| DbErr::Custom(error.to_string()))?;
@@ -55,12 +56,12 @@ impl World {
     }
 
     /// A directory of the tenant.
-    fn directory(&self) -> Caller {
+    pub(crate) fn directory(&self) -> Caller {
         directory(self.tenant)
     }
 
     /// An administrator of the tenant.
-    fn administrator(&self) -> Caller {
+    pub(crate) fn administrator(&self) -> Caller {
         Caller {
             actor: "key:admin".to_owned(),
             action: "test/Act",
@@ -70,11 +71,11 @@ impl World {
         }
     }
 
-    async fn user(&self, name: &str) -> User {
+    pub(crate) async fn user(&self, name: &str) -> User {
         self.store.create_user(&self.directory(), user(name)).await.unwrap()
     }
 
-    async fn group(&self, name: &str, members: &[String]) -> Group {
+    pub(crate) async fn group(&self, name: &str, members: &[String]) -> Group {
         self.store.create_group(&self.directory(), group(name, members)).await.unwrap()
     }
 
@@ -93,7 +94,7 @@ impl World {
 }
 
 /// Makes a tenant whose provisioning is on.
-async fn tenant(store: &Store, name: &str) -> TenantId {
+pub(crate) async fn tenant(store: &Store, name: &str) -> TenantId {
     let tenant = store.create_tenant(founder(), TenantName::parse(name).unwrap()).await.unwrap();
     let caller = Caller { provisioning: false, ..directory(tenant.id) };
     store.set_provisioning_state(&caller, ProvisioningState::On, no_reason()).await.unwrap();
@@ -122,7 +123,7 @@ fn directory(tenant: TenantId) -> Caller {
     }
 }
 
-fn user(name: &str) -> UserDraft {
+pub(crate) fn user(name: &str) -> UserDraft {
     UserDraft {
         user_name: UserName::parse(name.to_owned()).unwrap(),
         external_id: None,
