@@ -147,7 +147,7 @@ pub(super) fn admins(tx: &Tx<'_>) -> SelectStatement {
         .and_where(user::Column::ProvisionedActive.eq(true))
         .and_where(user::Column::SuspendedAtUs.is_null())
         .and_where(user::Column::RolesHeldAtUs.is_null())
-        .and_where(Expr::cust(Lens::now(engine).role()).eq(ADMIN))
+        .and_where(Lens::now(engine, tx.caller.tenant).role().eq(ADMIN))
         .limit(1);
     admins
 }

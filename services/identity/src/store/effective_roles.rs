@@ -33,6 +33,7 @@ const DEFAULT_RANK: &str = "default_rank";
 #[derive(Clone, Debug)]
 pub(super) struct Lens {
     engine: DbBackend,
+    tenant: TenantId,
     /// The default role.
     default: String,
     /// Whether `admin` counts where a directory gives it.
@@ -45,9 +46,10 @@ pub(super) struct Lens {
 
 impl Lens {
     /// As it is.
-    pub(super) fn now(engine: DbBackend) -> Self {
+    pub(super) fn now(engine: DbBackend, tenant: TenantId) -> Self {
         Self {
             engine,
+            tenant,
             default: "tenants.default_role".to_owned(),
             directory_admin: "tenants.directory_admin".to_owned(),
             mappings: "mapping.deleted_at_us IS NULL".to_owned(),
@@ -132,16 +134,16 @@ impl Lens {
     }
 
     /// The highest of the roles of mapped groups. It begins with the mappings, of which there are few, and not with the groups of the user: the cross
-    /// joins keep SQLite to that order.
+    /// joins keep SQLite to that order. The tenant is a value and not the user's column, so that PostgreSQL reads the mappings once for all users.
     fn group(&self, what: &str) -> String {
         let (rank, custom) = (Self::rank("mapping.role"), self.custom("mapping.tenant_id", "mapping.role"));
-        let mappings = &self.mappings;
+        let (mappings, tenant) = (&self.mappings, self.placeholder());
         format!(
             "(SELECT {what} FROM role_mappings AS mapping
                 CROSS JOIN \"groups\" AS mapped
                 CROSS JOIN memberships AS joined
                 {custom}
-                WHERE mapping.tenant_id = users.tenant_id AND {mappings} AND {LEADS_TO}
+                WHERE mapping.tenant_id = {tenant} AND {mappings} AND {LEADS_TO}
                     AND joined.tenant_id = mapped.tenant_id AND joined.group_id = mapped.id AND joined.user_id = users.id
                     AND {rank} IS NOT NULL AND {NOT_HELD}
                 ORDER BY {rank} DESC, mapping.id LIMIT 1)"
@@ -149,10 +151,23 @@ impl Lens {
     }
 
     /// The id of the role in effect of a user with access, of whom nothing is held.
-    pub(super) fn role(&self) -> String {
+    pub(super) fn role(&self) -> SimpleExpr {
         let manual = self.manual("manual.role");
         let (provisioned, group) = (self.provisioned("given.role_key"), self.group("mapping.role"));
-        format!("COALESCE({manual}, {provisioned}, {group}, {})", self.default)
+        self.bound(format!("COALESCE({manual}, {provisioned}, {group}, {})", self.default))
+    }
+
+    /// Where the tenant stands in a text, once.
+    const fn placeholder(&self) -> &'static str {
+        match self.engine {
+            DbBackend::Postgres => "$1",
+            _ => "?",
+        }
+    }
+
+    /// A text with the tenant in its place.
+    fn bound(&self, text: String) -> SimpleExpr {
+        Expr::cust_with_values(text, [self.tenant.uuid()])
     }
 
     /// Adds what roles follow from to a statement over users and their tenant.
@@ -180,7 +195,7 @@ impl Lens {
         select
             .expr_as(Expr::cust(self.manual(&self.row(&manual))), MANUAL)
             .expr_as(Expr::cust(self.provisioned(&self.row(&given))), PROVISIONED)
-            .expr_as(Expr::cust(self.group(&self.row(&mapping))), GROUP)
+            .expr_as(self.bound(self.group(&self.row(&mapping))), GROUP)
             .expr_as(Expr::cust(default.clone()), DEFAULT)
             .expr_as(Expr::cust(default_rank), DEFAULT_RANK);
     }
@@ -280,7 +295,7 @@ pub(super) async fn of<C: ConnectionTrait>(
     tenant: TenantId,
     users: &[Uuid],
 ) -> Result<HashMap<Uuid, Standing>, DbErr> {
-    through(db, tenant, users, &Lens::now(db.get_database_backend())).await
+    through(db, tenant, users, &Lens::now(db.get_database_backend(), tenant)).await
 }
 
 /// How these users would stand, seen through a lens; whoever is not live is left out.

@@ -141,8 +141,8 @@ pub(super) async fn add(tx: &Tx<'_>, cause: Cause) -> Outcome<()> {
 
 /// How many people have another role in effect now than before `cause`, which this transaction has brought about.
 pub(super) async fn count(tx: &Tx<'_>, cause: &Cause) -> Outcome<u64> {
-    let engine = tx.db.get_database_backend();
-    let select = counted(tx.caller.tenant, cause, (&cause.before(engine), &Lens::now(engine)));
+    let (engine, tenant) = (tx.db.get_database_backend(), tx.caller.tenant);
+    let select = counted(tenant, cause, (&cause.before(engine, tenant), &Lens::now(engine, tenant)));
     let row = tx.db.query_one(&select).await?;
     let count: i64 = row.map_or(Ok(0), |row| row.try_get_by_index(0))?;
     Ok(u64::try_from(count).unwrap_or_default())
@@ -160,7 +160,7 @@ pub(super) fn counted(tenant: TenantId, cause: &Cause, (before, after): (&Lens, 
         .and_where(user::Column::ProvisionedActive.eq(true))
         .and_where(user::Column::SuspendedAtUs.is_null())
         .and_where(user::Column::RolesHeldAtUs.is_null())
-        .and_where(Expr::cust(before.role()).ne(Expr::cust(after.role())));
+        .and_where(before.role().ne(after.role()));
     if let Some(candidates) = cause.candidates(before.engine(), tenant) {
         select.and_where(candidates);
     }
@@ -169,8 +169,8 @@ pub(super) fn counted(tenant: TenantId, cause: &Cause, (before, after): (&Lens, 
 
 impl Cause {
     /// Roles as they were before.
-    pub(super) fn before(&self, engine: DbBackend) -> Lens {
-        let now = Lens::now(engine);
+    pub(super) fn before(&self, engine: DbBackend, tenant: TenantId) -> Lens {
+        let now = Lens::now(engine, tenant);
         match self {
             Self::DefaultRole { before } => now.with_default(before),
             Self::DirectoryAdmin { before } => now.with_directory_admin(*before),
@@ -226,7 +226,8 @@ fn page<'a>(tx: &'a Tx<'a>, batch: &'a Uuid) -> Running<'a, Page> {
         let ids = tx.db.query_all(&people(tx, &row, &cause)).await?;
         let ids: Vec<Uuid> = ids.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>()?;
         let engine = tx.db.get_database_backend();
-        let before = effective_roles::through(tx.db, tx.caller.tenant, &ids, &cause.before(engine)).await?;
+        let before =
+            effective_roles::through(tx.db, tx.caller.tenant, &ids, &cause.before(engine, tx.caller.tenant)).await?;
         let after = effective_roles::of(tx.db, tx.caller.tenant, &ids).await?;
         let mut told = 0;
         for id in &ids {

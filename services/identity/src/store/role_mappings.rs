@@ -1,5 +1,5 @@
-//! Groups whose members have a role. The lock of the tenant's row comes before that of the group's, and whoever makes a group holds a share of the
-//! first: so a mapping and a group of its name never miss each other.
+//! Groups whose members have a role. The group's row is locked before the tenant's, as by whoever changes the group. Who makes or renames one holds
+//! the tenant's too: so a mapping and a group of its name never miss each other.
 
 use ::audit::{Content, Values};
 use ids::{GroupId, TenantId};
@@ -70,27 +70,24 @@ impl Store {
 
 fn create_in<'a>(tx: &'a Tx<'a>, create: &'a CreateRoleMapping) -> Running<'a, Moved<RoleMapping>> {
     Box::pin(async move {
-        tx.lock_tenant().await?;
-        role_catalogue::check(tx, &create.role).await?;
-        check_room(tx).await?;
-        let (group_id, group_name, group) = match &create.group {
-            MappedGroup::Id(id) => {
-                let Some(group) = lock_group(tx, group::Column::Id.eq(id.uuid())).await? else {
-                    return refuse(Error::NotFound("group"));
-                };
-                (Some(id.uuid()), None, Some(group))
-            }
+        let (group_id, group_name, which) = match &create.group {
+            MappedGroup::Id(id) => (Some(id.uuid()), None, group::Column::Id.eq(id.uuid())),
             // A name is whoever's who takes it (rule R21).
             MappedGroup::Name(_) if create.role.is_admin() => {
-                return refuse(
-                    InvalidField::new("group_name", "cannot be mapped to `admin`: name the group by its id").into(),
-                );
+                let problem = "cannot be mapped to `admin`: name the group by its id";
+                return refuse(InvalidField::new("group_name", problem).into());
             }
-            MappedGroup::Name(name) => {
-                let group = lock_group(tx, group::Column::DisplayNameKey.eq(name.key().as_str())).await?;
-                (None, Some(name), group)
-            }
+            MappedGroup::Name(name) => (None, Some(name), group::Column::DisplayNameKey.eq(name.key().as_str())),
         };
+        lock_group(tx, which.clone()).await?;
+        tx.lock_tenant().await?;
+        // It may have gone, or another have taken its name, before the tenant was locked.
+        let group = lock_group(tx, which).await?;
+        if group_id.is_some() && group.is_none() {
+            return refuse(Error::NotFound("group"));
+        }
+        role_catalogue::check(tx, &create.role).await?;
+        check_room(tx).await?;
         let row = role_mapping::Model {
             tenant_id: tx.tenant(),
             id: Uuid::now_v7(),

@@ -23,6 +23,9 @@ use crate::{
 
 /// What goes with a tenant: each table, after those that refer to it, with what its key has beside the tenant.
 pub(super) const GOING: &[(&str, &[&str])] = &[
+    ("event_deliveries", &["endpoint_id", "position"]),
+    ("event_acks", &["endpoint_id", "position"]),
+    ("event_endpoints", &["id"]),
     ("role_batches", &["id"]),
     ("role_mappings", &["id"]),
     ("roles", &["id"]),

@@ -26,7 +26,7 @@ impl Store {
         role: RoleId,
     ) -> Result<Moved<Tenant>, Error> {
         let db = self.database.read();
-        let before = Lens::now(db.get_database_backend());
+        let before = Lens::now(db.get_database_backend(), caller.tenant);
         let after = before.clone().with_default(role.as_str());
         let cause = Cause::DefaultRole { before: String::new() };
         let counted = db.query_one(&role_batches::counted(caller.tenant, &cause, (&before, &after))).await;

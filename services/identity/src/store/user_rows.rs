@@ -61,14 +61,14 @@ pub(super) const STORED: [user::Column; 17] = [
 /// Live users of a tenant, each with what its role follows from.
 pub(super) fn select(engine: DbBackend, tenant: TenantId) -> SelectStatement {
     let mut select = rows(tenant);
-    Lens::now(engine).add(&mut select);
+    Lens::now(engine, tenant).add(&mut select);
     select
 }
 
 /// As [`select`], softly deleted ones too.
 pub(super) fn select_any(engine: DbBackend, tenant: TenantId) -> SelectStatement {
     let mut select = any_rows(tenant);
-    Lens::now(engine).add(&mut select);
+    Lens::now(engine, tenant).add(&mut select);
     select
 }
 

@@ -266,6 +266,7 @@ async fn fill(world: &World, tenant: TenantId) {
     store.append_to_log(tenant, vec![super::provisioning_log::about_user(ada.uuid())]).await.unwrap();
     let erased = store.create_user(&directory, user("eva")).await.unwrap().id;
     store.erase_user(&administrator, erased).await.unwrap();
+    super::events::fill(world, &administrator).await;
     for (table, _) in GOING {
         assert!(rows(world, table, tenant).await > 0, "{table} is empty: nothing would be shown");
     }

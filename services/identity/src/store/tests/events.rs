@@ -3,7 +3,7 @@
 use database::testing::Engine::{self, Postgres, Sqlite};
 use ids::EventEndpointId;
 use rstest::rstest;
-use sea_orm::EntityTrait;
+use sea_orm::{ActiveValue::Set, EntityTrait};
 
 use super::{World, tenant, user};
 use crate::{
@@ -11,7 +11,10 @@ use crate::{
         Caller, DeadLetter, EVENT_ENDPOINTS_MAX, EndpointDescription, EndpointKind, EndpointUrl, Error, EventEndpoint,
         EventEndpointChange, EventEndpointDraft, EventKinds, Stop, Timestamp,
     },
-    store::{CreateEventEndpoint, DeadLetters, DeleteUser, ReplaceUser, RotateSecret, entity::event_endpoint},
+    store::{
+        CreateEventEndpoint, DeadLetters, DeleteUser, Outcome, ReplaceUser, RotateSecret,
+        entity::{event_ack, event_delivery, event_endpoint},
+    },
 };
 
 const SECRET: &[u8] = b"sealed-secret-of-an-endpoint";
@@ -25,6 +28,10 @@ impl World {
     }
 
     async fn endpoint(&self) -> Result<EventEndpoint, Error> {
+        self.endpoint_of(&self.administrator()).await
+    }
+
+    async fn endpoint_of(&self, administrator: &Caller) -> Result<EventEndpoint, Error> {
         let draft = EventEndpointDraft {
             kind: EndpointKind::Webhook,
             url: EndpointUrl::parse("https://example.com/hooks/t0ken?a=b".to_owned()).unwrap(),
@@ -33,8 +40,33 @@ impl World {
             kinds: EventKinds::parse(vec!["user.deleted".to_owned()]).unwrap(),
         };
         let create = CreateEventEndpoint { id: EventEndpointId::generate(), draft, sealed_secret: SECRET.to_vec() };
-        self.store.create_event_endpoint(&self.administrator(), create).await
+        self.store.create_event_endpoint(administrator, create).await
     }
+}
+
+/// Puts something into every table of events.
+pub(super) async fn fill(world: &World, administrator: &Caller) {
+    let endpoint = world.endpoint_of(administrator).await.unwrap().id;
+    let (tenant_id, endpoint_id, position) = (Set(administrator.tenant.uuid()), Set(endpoint.uuid()), Set(1));
+    let delivery = event_delivery::ActiveModel {
+        tenant_id: tenant_id.clone(),
+        endpoint_id: endpoint_id.clone(),
+        position: position.clone(),
+        attempts: Set(1),
+        next_attempt_us: Set(None),
+        last_attempt_us: Set(1),
+        last_failure: Set(String::new()),
+    };
+    let ack = event_ack::ActiveModel { tenant_id, endpoint_id, position };
+    let write = world.store.database.write(move |db| {
+        let (delivery, ack) = (delivery.clone(), ack.clone());
+        Box::pin(async move {
+            event_delivery::Entity::insert(delivery).exec_without_returning(db).await?;
+            event_ack::Entity::insert(ack).exec_without_returning(db).await?;
+            Outcome::Ok(())
+        })
+    });
+    write.await.unwrap();
 }
 
 fn kinds(kinds: &[&str]) -> Option<EventKinds> {

@@ -154,3 +154,22 @@ async fn r20_acts_of_different_kinds_at_once_leave_one(#[values(Sqlite, Postgres
         world.store.restore_user(&admin, ada).await.unwrap();
     }
 }
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_group_that_is_mapped_and_changed_at_once_is_both(#[values(Sqlite, Postgres)] engine: Engine) {
+    let Some(world) = World::open(engine).await else { return };
+    let ada = world.user("ada").await.id;
+    let ops = world.group("Ops", &[]).await.id;
+    world.map(ops, "viewer").await.unwrap();
+    for round in 0..30 {
+        let change = if round % 2 == 0 { GroupChange::AddMembers } else { GroupChange::RemoveMembers };
+        let directory = world.directory();
+        let (mapped, changed) =
+            tokio::join!(world.map(ops, "developer"), world.change_as(&directory, ops, change(vec![ada.to_string()])),);
+        changed.unwrap();
+        let expected = if round % 2 == 0 { "developer by group" } else { "explorer by default" };
+        assert_eq!(world.role_of(ada).await, expected, "{round}");
+        world.unmap(mapped.unwrap().value).await.unwrap();
+    }
+}
