@@ -39,6 +39,9 @@ const ASSERTION: &str = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhc3NlcnRlZCJ9.c2lnbmVkL
 /// A bearer that is nothing that Rollcall gives.
 const FOREIGN: &str = "f0reign-bearer-0123456789abcdef";
 
+/// What a receiver of events wants to be shown.
+const RECEIVERS: &str = "rece1vers-0wn-bearer-0123456789";
+
 /// How much of a secret may stand nowhere: by so much of it nobody has guessed the rest, and no text has it by chance.
 const PIECE: usize = 8;
 
@@ -157,6 +160,7 @@ impl Overheard {
         overheard.secret("the password of a user", PASSWORD);
         overheard.secret("a client assertion", ASSERTION);
         overheard.secret("a foreign bearer", FOREIGN);
+        overheard.secret("a receiver's bearer", RECEIVERS);
         overheard.secret("the operator's key", &secret_part(&overheard.rollcall.operator_key()));
         overheard.secret("the encryption key", &overheard.rollcall.encryption_key());
         if let Some(password) = overheard.rollcall.database_password() {
@@ -281,6 +285,11 @@ fn administer(overheard: &mut Overheard, admin: &str) {
     overheard.said.push((format!("rollcall {webhook:?}"), made.stderr));
     let secret = String::from_utf8(made.stdout).unwrap();
     overheard.secret("the secret of a webhook", secret.trim().strip_prefix("whsec_").unwrap().trim_end_matches('='));
+    let shown = tempfile::NamedTempFile::new().unwrap();
+    fs::write(shown.path(), format!("Bearer {RECEIVERS}")).unwrap();
+    let shown = format!("--authorization-file={}", shown.path().display());
+    let push = ["events", "create", "--as=set-push", "--url=https://hooks.invalid/", "--audience=receiver", &shown];
+    overheard.succeed(&push);
     overheard.succeed(&["events", "list"]);
     let stranger = KeyText::mint(Kind::Tenant, ids::ApiKeyId::generate()).unwrap();
     overheard.secret("a key that nobody has", &secret_part(stranger.expose()));

@@ -12,7 +12,7 @@ use ipnet::IpNet;
 use reqwest::{
     Certificate, Response, Url,
     dns::{Addrs, Name, Resolve, Resolving},
-    header::RETRY_AFTER,
+    header::{HeaderValue, RETRY_AFTER},
     redirect::Policy,
 };
 
@@ -102,6 +102,9 @@ impl Client {
     pub async fn post(&self, post: Post<'_>) -> Result<Answer, Error> {
         let mut request = self.http.post(self.checked(post.url)?).timeout(post.timeout).body(post.body);
         for (name, value) in post.headers {
+            let mut value = HeaderValue::try_from(value).map_err(|_| Error::Header)?;
+            // What is shown to one receiver is nobody else's to read, in a log of a library either.
+            value.set_sensitive(*name == "authorization");
             request = request.header(*name, value);
         }
         let mut response = request.send().await.map_err(Error::from)?;

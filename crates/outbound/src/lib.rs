@@ -72,6 +72,9 @@ pub enum Error {
     /// The address is none that is called.
     #[error("not an https address without credentials in it")]
     Url,
+    /// A field of the head cannot be sent.
+    #[error("a field of the request's head holds what cannot be sent")]
+    Header,
     /// The host is, or its name leads to, an address that is not public and that the operator does not allow.
     #[error("the host has no address that may be called")]
     Forbidden,

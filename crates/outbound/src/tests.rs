@@ -148,6 +148,8 @@ async fn what_is_posted_arrives_and_its_answer_is_told() {
     assert_eq!((later.status.as_u16(), later.retry_after), (503, Some(Duration::from_secs(7))));
     assert_eq!(client.post(post(&at("/moved"), &[])).await.unwrap().status.as_u16(), 307, "r11: not followed");
     let slow = at("/slow");
+    let broken = [("x-own", "a\r\nb: c".to_owned())];
+    assert!(matches!(client.post(post(&at("/echo"), &broken)).await, Err(Error::Header)));
     let unread = Post { answer_bytes_max: 0, ..post(&slow, &[]) };
     assert_eq!(client.post(unread).await.unwrap().status.as_u16(), 200, "a body that nobody reads is not waited for");
     let hasty = Post { timeout: Duration::from_millis(300), ..post(&slow, &[]) };

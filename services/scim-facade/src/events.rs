@@ -45,6 +45,8 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 const ACKNOWLEDGED_MAX: usize = 1000;
 /// How old an answer about keys may be, here and where it is kept on its way.
 const KEYS_AGE_MAX: Duration = Duration::from_secs(60);
+/// How long is waited for them.
+const KEYS_TIMEOUT: Duration = Duration::from_secs(5);
 /// When a receiver comes again that could not be answered.
 const RETRY_AFTER_OUTAGE: Duration = Duration::from_secs(5);
 
@@ -88,13 +90,18 @@ impl Events {
     }
 
     async fn keys(&self) -> Result<String, Status> {
-        let mut kept = self.keys.lock().await;
+        // One call at a time; who would wait for longer than a call may take is told to come later.
+        let kept = timeout(KEYS_TIMEOUT, self.keys.lock()).await;
+        let mut kept = kept.map_err(|_| Status::unavailable("the keys cannot be read now"))?;
         if let Some((read_at, keys)) = &*kept
             && read_at.elapsed() < KEYS_AGE_MAX
         {
             return Ok(keys.clone());
         }
-        let keys = self.client.clone().get_event_jwks(GetEventJwksRequest::default()).await?.into_inner().jwks;
+        let mut client = self.client.clone();
+        let read = client.get_event_jwks(GetEventJwksRequest::default());
+        let read = timeout(KEYS_TIMEOUT, read).await.map_err(|_| Status::unavailable("the keys cannot be read now"))?;
+        let keys = read?.into_inner().jwks;
         *kept = Some((Instant::now(), keys.clone()));
         Ok(keys)
     }
