@@ -103,6 +103,7 @@ pub const ROWS: &[Row] = &[
     client("/rollcall.identity.v1.TenantService/DeleteTenant", OPERATOR),
     directory("/rollcall.identity.v1.TenantService/GetTenant", READ),
     client("/rollcall.identity.v1.TenantService/ListTenants", OPERATOR),
+    client("/rollcall.identity.v1.TenantService/SetDeactivationAlarm", ADMIN),
     client("/rollcall.identity.v1.TenantService/SetDefaultRole", ADMIN),
     client("/rollcall.identity.v1.TenantService/SetDirectoryAdmin", ADMIN),
     client("/rollcall.identity.v1.TenantService/SetProvisioningState", ADMIN),

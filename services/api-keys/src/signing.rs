@@ -117,7 +117,7 @@ impl SigningKeys {
             let is_missing = |purpose: &Purpose| !keys.iter().any(|key| key.purpose == purpose.as_str());
             let Some(missing) = Purpose::ALL.into_iter().find(is_missing) else { break keys };
             // Another replica may be faster: then its key is the one that is found the next time.
-            let first = generate(&encryption_key, missing, next_generation(&keys))?;
+            let first = generate(&encryption_key, missing, next_generation(&keys), Timestamp::now())?;
             store.insert_signing_key(first).await.map_err(|error| unusable(&error))?;
         };
         let known = known(&encryption_key, keys, Instant::now())?;
@@ -144,8 +144,9 @@ impl SigningKeys {
     /// Signs with new keys from now on. With `withdraw` the old ones are dead, else they are published as long as needed.
     pub(crate) async fn rotate(&self, caller: &Caller, withdraw: bool) -> Result<(), Error> {
         // Their generations are given to them in the transaction.
-        let keys =
-            Purpose::ALL.map(|purpose| generate(&self.encryption_key, purpose, 0).map_err(|error| failed(&error)));
+        let keys = Purpose::ALL.map(|purpose| {
+            generate(&self.encryption_key, purpose, 0, Timestamp::now()).map_err(|error| failed(&error))
+        });
         let keys = keys.into_iter().collect::<Result<_, _>>()?;
         self.store.rotate_signing_keys(caller, keys, withdraw).await?;
         self.read(None).await.map(drop)
@@ -161,7 +162,7 @@ impl SigningKeys {
                     None if key.created_at.after(SIGNING_LIFE) <= now => {
                         let generation = next_generation(&stored) + i64::from(purpose == Purpose::AccessToken);
                         let next =
-                            generate(&self.encryption_key, purpose, generation).map_err(|error| failed(&error))?;
+                            generate(&self.encryption_key, purpose, generation, now).map_err(|error| failed(&error))?;
                         self.store.rotate_by_age(&Caller::itself("rotate_signing_keys"), next).await?;
                     }
                     Some(replaced_at) if replaced_at.after(purpose.life() + AGE_MAX + MARGIN) <= now => {
@@ -219,7 +220,12 @@ fn known(encryption_key: &EncryptionKey, keys: Vec<SigningKey>, read_at: Instant
     Ok(Known { read_at, signers, access })
 }
 
-fn generate(encryption_key: &EncryptionKey, purpose: Purpose, generation: i64) -> Result<SigningKey, OpenError> {
+fn generate(
+    encryption_key: &EncryptionKey,
+    purpose: Purpose,
+    generation: i64,
+    now: Timestamp,
+) -> Result<SigningKey, OpenError> {
     let pair = Ed25519KeyPair::generate().map_err(|_| OpenError::Cryptography)?;
     let private_key = AsDer::<Pkcs8V2Der<'_>>::as_der(&pair).map_err(|_| OpenError::Cryptography)?;
     let kid = Uuid::now_v7().to_string();
@@ -230,7 +236,7 @@ fn generate(encryption_key: &EncryptionKey, purpose: Purpose, generation: i64) -
         purpose: purpose.as_str().to_owned(),
         public_key: pair.public_key().as_ref().to_vec(),
         sealed_private_key,
-        created_at: Timestamp::now(),
+        created_at: now,
     })
 }
 

@@ -3,6 +3,7 @@
 mod caller;
 mod catalogue;
 mod change;
+mod deactivation_alarm;
 mod departure;
 mod error;
 mod event_endpoint;
@@ -27,6 +28,7 @@ pub(crate) use caller::{Caller, Founder};
 pub(crate) use case_key::CaseKey;
 pub(crate) use catalogue::{Case, Catalogue, Column, Field, FieldType, Place, USER_ATTRIBUTES};
 pub(crate) use change::{CHANGE_KINDS, Change, ChangeConsumer, ConsumerName, FeedHead, OutOfRange, Position};
+pub(crate) use deactivation_alarm::{ALARM_WINDOW, AlarmState, DeactivationAlarm};
 pub(crate) use departure::{Access, DEPARTURES_MAX, Departure, Holder, SUBJECTS_CHECKED_MAX};
 pub(crate) use error::{Error, InvalidField};
 pub(crate) use event_endpoint::{

@@ -130,6 +130,12 @@ pub(crate) struct LogEntry {
 }
 
 impl LogEntry {
+    /// The entry without what is personal in it: that a request came, when, and what became of it.
+    pub(crate) fn blanked(&self) -> Self {
+        let (subjects, changes, notes, cause) = (Vec::new(), Vec::new(), Vec::new(), String::new());
+        Self { subjects, changes, notes, cause, ..self.clone() }
+    }
+
     /// The keys under which the entry is found, each once.
     pub(crate) fn keys(&self) -> Vec<String> {
         let mut keys: Vec<String> = self.subjects.iter().map(Subject::key).collect();

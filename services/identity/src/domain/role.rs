@@ -208,13 +208,13 @@ pub(crate) struct EffectiveRole {
 }
 
 impl EffectiveRole {
-    /// The first source that has a role decides; `assignments` holds what each gives, in their order.
+    /// The first source that has a role that may be given decides; `assignments` holds what each gives, in their order.
     pub(crate) fn of(access: RoleAccess, assignments: &[RoleAssignment], default: DefaultRole) -> Option<Self> {
         if access == RoleAccess::None {
             return None;
         }
         let is_let = |assignment: &&RoleAssignment| access == RoleAccess::Full || assignment.rank <= default.rank;
-        Some(match assignments.first().filter(is_let) {
+        Some(match assignments.iter().find(is_let) {
             Some(first) => Self { role: first.role.clone(), source: first.origin.source() },
             None => Self { role: default.role, source: RoleSource::Default },
         })
@@ -273,6 +273,10 @@ mod tests {
         assert_eq!(held("developer", 201), role("explorer", RoleSource::Default));
         assert_eq!(held("explorer", 200), role("explorer", RoleSource::Manual));
         assert_eq!(held("viewer", 100), role("viewer", RoleSource::Manual));
+        // What is held does not hide what the next source gives.
+        let viewer = assignment("viewer", 100, RoleOrigin::Provisioned { value: "Viewer".into() });
+        let both = [assignment("developer", 300, RoleOrigin::Manual), viewer];
+        assert_eq!(effective(RoleAccess::Held, &both), role("viewer", RoleSource::Provisioned));
     }
 
     #[test]

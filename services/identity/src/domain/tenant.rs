@@ -2,7 +2,7 @@
 
 use ids::TenantId;
 
-use crate::domain::{InvalidField, RoleId, Timestamp};
+use crate::domain::{AlarmState, InvalidField, RoleId, Timestamp};
 
 /// The longest reason of a provisioning state, in characters.
 const REASON_MAX: usize = 256;
@@ -21,6 +21,7 @@ pub(crate) struct Tenant {
     /// Whether `admin` counts where a directory gives it (rule R21).
     pub(crate) directory_admin: bool,
     pub(crate) created_at: Timestamp,
+    pub(crate) deactivation_alarm: AlarmState,
 }
 
 /// A tenant's name: a-z, 0-9 and inner hyphens.

@@ -28,6 +28,8 @@ pub(crate) enum WriteNote {
     DeletedNamesake(UserId),
     /// This live user has the same external id (rule R17).
     ExternalIdShared(UserId),
+    /// The directory has taken access from so many within an hour, of so many who had it (rule R19).
+    MassDeactivation { ended: u64, users: u64, paused: bool },
 }
 
 /// Where the notes of a write end up. Clones are the same place.

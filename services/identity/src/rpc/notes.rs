@@ -36,6 +36,11 @@ impl From<WriteNote> for wire::WriteNote {
             WriteNote::Adopted => Kind::Adopted(wire::Adopted {}),
             WriteNote::DeletedNamesake(user) => Kind::DeletedNamesake(user.to_string()),
             WriteNote::ExternalIdShared(user) => Kind::ExternalIdShared(user.to_string()),
+            WriteNote::MassDeactivation { ended, users, paused } => {
+                let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+                let (ended_count, user_count) = (count(ended), count(users));
+                Kind::MassDeactivation(wire::MassDeactivation { ended_count, user_count, paused })
+            }
         };
         Self { kind: Some(kind) }
     }

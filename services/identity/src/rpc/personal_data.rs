@@ -10,7 +10,7 @@ use tonic::{Request, Response, Status, async_trait};
 
 use crate::{
     domain::{Error, InvalidField, LogFilter, LogMark, LogOrder, LoggedEntry, ProvisionedType, Timestamp},
-    rpc::{Rpc, call::Read, paging, provisioning_log, users},
+    rpc::{Rpc, paging, provisioning_log, users},
 };
 
 const EXPORT: &str = "/rollcall.identity.v1.PersonalDataService/ExportUser";
@@ -35,15 +35,16 @@ impl PersonalDataService for Rpc {
     async fn export_user(&self, request: Request<ExportUserRequest>) -> Result<Response<ExportUserResponse>, Status> {
         let ExportUserRequest { tenant_id, user_id, page_size, page_token } = request.get_ref();
         let (user, size) = (users::id(user_id)?, paging::size_or_default(*page_size)?);
+        let caller = self.writer(&request, tenant_id, EXPORT)?;
         let (kinds, next) = if page_token.is_empty() {
-            let caller = self.writer(&request, tenant_id, EXPORT)?;
             let exported = self.store.export_user(&caller, user).await?;
             let viewed = self.viewed(caller.tenant, vec![exported], UserView::Full).await?;
             (viewed.into_iter().map(Kind::User).collect(), Some(Place::Changes { after: 0 }))
         } else {
             let place = place(page_token)?;
-            let tenant = self.reader(&request, tenant_id, EXPORT, Read::Continued).await?;
-            self.exported(tenant, user, place, size).await?
+            // Whoever makes up a token has begun here, so each page stands in the audit log.
+            self.store.export_user(&caller, user).await?;
+            self.exported(caller.tenant, user, place, size).await?
         };
         let next_page_token = next.map(|place| serde_json::to_string(&place)).transpose();
         let next_page_token = next_page_token.map_err(|_| Error::Internal)?.map(paging::token).unwrap_or_default();
@@ -94,7 +95,12 @@ impl Rpc {
 fn of_person(mut logged: LoggedEntry, user: UserId) -> LoggedEntry {
     let id = user.to_string();
     let entry = &mut logged.entry;
-    if !entry.resource_id.is_empty() && entry.resource_id != id {
+    let is_own = entry.resource_id == id
+        || (entry.resource_id.is_empty() && entry.resource_type != Some(ProvisionedType::Group));
+    if !is_own {
+        // What was refused may name all of them in the reason.
+        entry.cause.clear();
+        entry.notes.clear();
         entry.subjects.retain(|subject| subject.value == id);
     }
     logged

@@ -5,13 +5,16 @@ use ids::TenantId;
 use pbjson_types::Empty;
 use proto::identity::v1::{
     self as wire, CreateTenantRequest, DeleteTenantRequest, GetTenantRequest, ListTenantsRequest, ListTenantsResponse,
-    SetDefaultRoleRequest, SetDefaultRoleResponse, SetDirectoryAdminRequest, SetDirectoryAdminResponse,
-    SetProvisioningStateRequest, get_tenant_request::By, tenant_service_server::TenantService,
+    SetDeactivationAlarmRequest, SetDefaultRoleRequest, SetDefaultRoleResponse, SetDirectoryAdminRequest,
+    SetDirectoryAdminResponse, SetProvisioningStateRequest, get_tenant_request::By,
+    tenant_service_server::TenantService,
 };
 use tonic::{Request, Response, Status, async_trait};
 
 use crate::{
-    domain::{Error, Founder, InvalidField, ProvisioningState, RoleId, StateReason, Tenant, TenantName},
+    domain::{
+        DeactivationAlarm, Error, Founder, InvalidField, ProvisioningState, RoleId, StateReason, Tenant, TenantName,
+    },
     rpc::{
         Rpc,
         call::{self, Read},
@@ -112,6 +115,17 @@ impl TenantService for Rpc {
         Ok(Response::new(Empty {}))
     }
 
+    async fn set_deactivation_alarm(
+        &self,
+        request: Request<SetDeactivationAlarmRequest>,
+    ) -> Result<Response<wire::Tenant>, Status> {
+        let SetDeactivationAlarmRequest { tenant_id, alarm } = request.get_ref();
+        let caller = self.writer(&request, tenant_id, "/rollcall.identity.v1.TenantService/SetDeactivationAlarm")?;
+        let alarm = alarm.as_ref().ok_or_else(|| Error::from(InvalidField::new("alarm", "must be set")))?;
+        let alarm = DeactivationAlarm::parse(alarm.percent, alarm.pauses).map_err(Error::from)?;
+        Ok(Response::new(self.store.set_deactivation_alarm(&caller, alarm).await?.into()))
+    }
+
     async fn set_default_role(
         &self,
         request: Request<SetDefaultRoleRequest>,
@@ -153,6 +167,11 @@ impl From<Tenant> for wire::Tenant {
             create_time: Some(tenant.created_at.into()),
             provisioning_state_reason: tenant.provisioning_state_reason,
             directory_admin: tenant.directory_admin,
+            deactivation_alarm: Some(wire::DeactivationAlarm {
+                percent: tenant.deactivation_alarm.alarm.percent(),
+                pauses: tenant.deactivation_alarm.alarm.pauses,
+                last_time: tenant.deactivation_alarm.rang_at.map(Into::into),
+            }),
         }
     }
 }

@@ -53,8 +53,9 @@ async fn add(tx: &Tx<'_>, user: Uuid, keys: BTreeSet<String>) -> Outcome<()> {
     if keys.is_empty() {
         return Ok(());
     }
+    // Nobody gives what they lack (rule R6), and not for later either: an administrator who lets the directory's `admin` count means the directory's word.
     if keys.contains(ADMIN) && !tx.caller.provisioning && !tx.caller.administrator {
-        check_admin_does_not_count(tx).await?;
+        return refuse(Error::NeedsAdmin("giving the role `admin`"));
     }
     let rows = keys.into_iter().map(|key| directory_role::ActiveModel {
         tenant_id: Set(tx.tenant()),
@@ -65,19 +66,6 @@ async fn add(tx: &Tx<'_>, user: Uuid, keys: BTreeSet<String>) -> Outcome<()> {
     });
     directory_role::Entity::insert_many(rows).exec_without_returning(tx.db).await?;
     Ok(())
-}
-
-/// Nobody gives what they lack (rule R6): where `admin` counts among these, whoever writes it in the directory's place is an administrator. The tenant
-/// stays locked, so that it is not let count meanwhile.
-async fn check_admin_does_not_count(tx: &Tx<'_>) -> Outcome<()> {
-    let counts: Option<bool> = tenant::Entity::find_by_id(tx.tenant())
-        .select_only()
-        .column(tenant::Column::DirectoryAdmin)
-        .lock_shared()
-        .into_tuple()
-        .one(tx.db)
-        .await?;
-    if counts == Some(true) { refuse(Error::NeedsAdmin("giving the role `admin`")) } else { Ok(()) }
 }
 
 /// Says which of them grant nothing, to a directory alone: its administrator reads that in the provisioning log.

@@ -8,6 +8,7 @@ mod audit;
 mod change_retention;
 mod changes;
 mod conditions;
+mod deactivation_alarm;
 mod departures;
 mod directory_roles;
 mod document;

@@ -285,17 +285,25 @@ pub(super) async fn purge(db: &DatabaseTransaction, tenant: Uuid, before: Timest
             .into_tuple()
             .all(db)
             .await?;
-        if left.is_empty() {
-            provisioning_cycle::Entity::delete_by_id((tenant, credential)).exec(db).await?;
-            continue;
+        let is_rest = (left.len() as u64) < PURGE_BATCH;
+        if !left.is_empty() {
+            let deleted = provisioning_sighting::Entity::delete_many()
+                .filter(provisioning_sighting::Column::TenantId.eq(tenant))
+                .filter(provisioning_sighting::Column::Credential.eq(credential.as_str()))
+                .filter(provisioning_sighting::Column::UserId.is_in(left))
+                .exec(db)
+                .await?;
+            gone += deleted.rows_affected;
         }
-        let deleted = provisioning_sighting::Entity::delete_many()
-            .filter(provisioning_sighting::Column::TenantId.eq(tenant))
-            .filter(provisioning_sighting::Column::Credential.eq(credential))
-            .filter(provisioning_sighting::Column::UserId.is_in(left))
-            .exec(db)
-            .await?;
-        gone += deleted.rows_affected;
+        // With the last of them: whoever purges has mostly nothing else left to do, and does not come again soon. It may be used again meanwhile.
+        if is_rest {
+            provisioning_cycle::Entity::delete_many()
+                .filter(Column::TenantId.eq(tenant))
+                .filter(Column::Credential.eq(credential))
+                .filter(Column::LastAtUs.lt(before.0))
+                .exec(db)
+                .await?;
+        }
     }
     Ok(gone)
 }

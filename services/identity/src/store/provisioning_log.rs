@@ -3,7 +3,7 @@
 //! An entry is nobody's act and changes nothing that others follow, so a batch is not `Store::write`: it is wanted while provisioning is off, and a
 //! change feed that told of each request would never be quiet.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use ids::TenantId;
 use sea_orm::{
@@ -22,7 +22,7 @@ use crate::{
     },
     store::{
         Outcome, Store,
-        entity::{group, provisioning_entry, provisioning_head, provisioning_subject, tenant, user},
+        entity::{erasure, group, provisioning_entry, provisioning_head, provisioning_subject, tenant, user},
         provisioning_cycles::{self, Census},
         unavailable,
     },
@@ -291,12 +291,36 @@ async fn append(db: &DatabaseTransaction, tenant: Uuid, entries: &[LogEntry], ce
     if fresh.is_empty() {
         return Ok(0);
     }
+    // Whoever was erased since the request came is not named again (rule R26).
+    let erased = erased(db, tenant, &fresh).await?;
+    let blank = |entry: &&&LogEntry| erased.contains(&entry.resource_id);
+    let blanked: HashMap<Uuid, LogEntry> =
+        fresh.iter().filter(blank).map(|entry| (entry.id, entry.blanked())).collect();
+    let fresh: Vec<&LogEntry> = fresh.into_iter().map(|entry| blanked.get(&entry.id).unwrap_or(entry)).collect();
     let count = u64::try_from(fresh.len()).unwrap_or(u64::MAX);
     let placed: Vec<(i64, &LogEntry)> = (head.position + 1..).zip(fresh.iter().copied()).collect();
     insert(db, tenant, &placed).await?;
     provisioning_cycles::count(db, tenant, &fresh, census).await?;
     update(db, &head, &placed).await?;
     Ok(count)
+}
+
+/// The ids of the users among those of these entries who were erased.
+async fn erased(db: &DatabaseTransaction, tenant: Uuid, entries: &[&LogEntry]) -> Result<HashSet<String>, DbErr> {
+    let users = entries.iter().filter(|entry| entry.resource_type == Some(ProvisionedType::User));
+    let ids: BTreeSet<Uuid> = users.filter_map(|entry| Uuid::try_parse(&entry.resource_id).ok()).collect();
+    if ids.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let erased: Vec<Uuid> = erasure::Entity::find()
+        .filter(erasure::Column::TenantId.eq(tenant))
+        .filter(erasure::Column::UserId.is_in(ids))
+        .select_only()
+        .column(erasure::Column::UserId)
+        .into_tuple()
+        .all(db)
+        .await?;
+    Ok(erased.into_iter().map(|id| id.to_string()).collect())
 }
 
 /// Locks the end of a tenant's log, which is made where there is none; none where there is no tenant.

@@ -79,7 +79,7 @@ pub(super) async fn hold(tx: &Tx<'_>, stored: &StoredUser, draft: &UserDraft) ->
 }
 
 fn is_same_person(stored: &StoredUser, draft: &UserDraft, now: Timestamp) -> bool {
-    let Some(ended_at_us) = stored.access_ended_at_us else { return true };
-    let in_time = ended_at_us >= now.before(SAME_PERSON).0;
+    // Whose access has never begun may wait for it as long as it takes.
+    let in_time = stored.access_ended_at_us.is_none_or(|at| at >= now.before(SAME_PERSON).0);
     in_time && stored.access_ended_external_id.as_deref() == draft.external_id.as_ref().map(ExternalId::as_str)
 }

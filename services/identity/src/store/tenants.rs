@@ -8,7 +8,10 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::{
-    domain::{Caller, Error, Founder, ProvisioningState, RoleId, StateReason, Tenant, TenantName, Timestamp},
+    domain::{
+        AlarmState, Caller, DeactivationAlarm, Error, Founder, ProvisioningState, RoleId, StateReason, Tenant,
+        TenantName, Timestamp,
+    },
     store::{
         Outcome, Running, Store, audit,
         entity::{tenant, tenant_position},
@@ -16,6 +19,9 @@ use crate::{
         unavailable,
     },
 };
+
+/// The share, in percent, that a new tenant's alarm rings at.
+const ALARM_PERCENT: i32 = 20;
 
 impl Store {
     /// Makes a tenant. There is no tenant yet to write in, so this is the one write beside [`Store::write`].
@@ -86,6 +92,9 @@ async fn insert(db: &DatabaseTransaction, id: TenantId, founder: &Founder, name:
         created_at_us: now.0,
         deleted_at_us: None,
         purged_at_us: None,
+        deactivation_alarm_percent: ALARM_PERCENT,
+        deactivation_alarm_pauses: false,
+        deactivation_alarm_rang_at_us: None,
     };
     let inserted = tenant::Entity::insert(tenant::ActiveModel::from(row.clone())).exec_without_returning(db).await;
     inserted.map_err(|error| match error.sql_err() {
@@ -169,6 +178,10 @@ impl From<tenant::Model> for Tenant {
             default_role: RoleId::stored(row.default_role),
             directory_admin: row.directory_admin,
             created_at: Timestamp(row.created_at_us),
+            deactivation_alarm: AlarmState {
+                alarm: DeactivationAlarm::stored(row.deactivation_alarm_percent, row.deactivation_alarm_pauses),
+                rang_at: row.deactivation_alarm_rang_at_us.map(Timestamp),
+            },
         }
     }
 }

@@ -101,6 +101,7 @@ struct Records {
     changes: Vec<Change>,
     audit: Option<(String, Content)>,
     ends_tenant: bool,
+    pauses: bool,
     notes: Vec<WriteNote>,
 }
 
@@ -169,12 +170,25 @@ impl<'t> Tx<'t> {
         self.records.lock().unwrap_or_else(PoisonError::into_inner).audit = Some(entry);
     }
 
+    /// Whether all of this is taken back.
+    pub(super) const fn is_rehearsal(&self) -> bool {
+        matches!(self.mode, Mode::Try(_))
+    }
+
     /// Leaves word of something for whoever asked for this write.
     pub(super) fn note(&self, note: WriteNote) {
         let notes = &mut self.records.lock().unwrap_or_else(PoisonError::into_inner).notes;
         if notes.len() < WRITE_NOTES_MAX && !notes.contains(&note) {
             notes.push(note);
         }
+    }
+
+    /// Says that this write pauses provisioning, and what the audit log is to say of that, though it is a directory's write. Nothing of a directory is
+    /// committed after it.
+    pub(super) fn pauses(&self, subject: impl ToString, content: Content) {
+        let records = &mut *self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        records.pauses = true;
+        records.audit = Some((subject.to_string(), content));
     }
 
     /// Says that the tenant is no more when this is committed.
@@ -188,7 +202,7 @@ impl<'t> Tx<'t> {
 
     /// Writes the records. It takes the positions, and with them the row that orders a tenant's commits, so it comes last.
     pub(super) async fn record(self) -> Outcome<()> {
-        let Records { changes, audit, ends_tenant, notes } =
+        let Records { changes, audit, ends_tenant, pauses, notes } =
             std::mem::take(&mut *self.records.lock().unwrap_or_else(PoisonError::into_inner));
         self.caller.notes.set(notes);
         if changes.is_empty() && audit.is_none() {
@@ -202,7 +216,8 @@ impl<'t> Tx<'t> {
         // The positions order this commit against the one that turned provisioning off: once that was answered, nothing of a directory's
         // is committed any more (rule R2), and once a deletion of the tenant was, nothing of anybody's. It wants a statement of its own, which
         // sees what was committed while this waited.
-        let asks_again = self.mode != Mode::Record && !ends_tenant;
+        // What this very write has paused, it found turned on under the tenant's lock.
+        let asks_again = self.mode != Mode::Record && !ends_tenant && !pauses;
         if asks_again && let Mode::Try(reason) = check_state(self.db, self.caller).await? {
             return preview(reason);
         }

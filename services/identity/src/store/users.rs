@@ -13,13 +13,13 @@ use uuid::Uuid;
 
 use crate::{
     domain::{
-        Caller, CaseKey, DisplayName, Error, ExternalId, Listed, MemberOf, Selection, Slice, USER_ATTRIBUTES, User,
-        UserDraft, WriteNote, search,
+        Caller, CaseKey, DisplayName, Error, ExternalId, InvalidField, Listed, MemberOf, Selection, Slice,
+        USER_ATTRIBUTES, User, UserDraft, WriteNote, search,
     },
     store::{
         Outcome, Running, Store,
         admins::{self, Before},
-        check_version, directory_roles,
+        check_version, deactivation_alarm, directory_roles,
         entity::{user, user_email},
         memberships, refuse,
         resource::Subject,
@@ -199,6 +199,8 @@ fn create<'a>(tx: &'a Tx<'a>, draft: &'a UserDraft) -> Running<'a, User> {
             updated_at_us: Set(tx.now.0),
             deleted_at_us: Set(None),
             directory_since_us: Set(tx.caller.provisioning.then_some(tx.now.0)),
+            // Whose access has not begun is told from another by this (rule R18); it has not ended either.
+            access_ended_external_id: Set(draft.external_id.as_ref().map(|id| id.as_str().to_owned())),
             ..columns(draft)?
         };
         user::Entity::insert(row).exec_without_returning(tx.db).await.map_err(name_taken)?;
@@ -222,7 +224,8 @@ fn replace_in<'a>(tx: &'a Tx<'a>, replace: &'a ReplaceUser) -> Running<'a, User>
         tx.audit(replace.user, || Content::difference(described(&before), described(draft)));
         let adopted = adopted(tx, &stored);
         if before == *draft {
-            if let Some(adopted) = adopted {
+            if let Some(adopted) = adopted.filter(|_| !tx.is_rehearsal()) {
+                tx.note(WriteNote::Adopted);
                 update(tx, replace.user, adopted).await?;
             }
             return written(tx, replace.user).await;
@@ -234,6 +237,9 @@ fn replace_in<'a>(tx: &'a Tx<'a>, replace: &'a ReplaceUser) -> Running<'a, User>
         } else {
             None
         };
+        if adopted.is_some() {
+            tx.note(WriteNote::Adopted);
+        }
         let changed = user::ActiveModel {
             version: Set(stored.version + 1),
             updated_at_us: Set(tx.now.0),
@@ -261,6 +267,9 @@ fn replace_in<'a>(tx: &'a Tx<'a>, replace: &'a ReplaceUser) -> Running<'a, User>
         if let Some(standing) = standing {
             standing.settle(tx).await?;
         }
+        if stored.provisioned_active && !governing {
+            deactivation_alarm::look(tx).await?;
+        }
         written(tx, replace.user).await
     })
 }
@@ -280,7 +289,11 @@ fn delete_in<'a>(tx: &'a Tx<'a>, delete: &'a DeleteUser) -> Running<'a, ()> {
         tx.audit(delete.user, || {
             Content::detail("deleted").before(Values::new().with("user_name", &*stored.user_name))
         });
-        standing.settle(tx).await
+        standing.settle(tx).await?;
+        if has_access(&stored) {
+            deactivation_alarm::look(tx).await?;
+        }
+        Ok(())
     })
 }
 
@@ -301,7 +314,6 @@ fn adopted(tx: &Tx<'_>, stored: &StoredUser) -> Option<user::ActiveModel> {
     if !tx.caller.provisioning || stored.directory_since_us.is_some() {
         return None;
     }
-    tx.note(WriteNote::Adopted);
     Some(user::ActiveModel { directory_since_us: Set(Some(tx.now.0)), ..user::ActiveModel::default() })
 }
 
@@ -348,6 +360,10 @@ fn restore_in<'a>(tx: &'a Tx<'a>, restore: &'a RestoreUser) -> Running<'a, User>
     Box::pin(async move {
         let RestoreUser { user, instead_of } = restore;
         let stored = lock(tx, *user).await?;
+        if instead_of.is_some() && stored.deleted_at_us.is_none() {
+            let problem = "cannot be set for a user who is not deleted";
+            return refuse(InvalidField::new("instead_of_user_id", problem).into());
+        }
         let other = match instead_of {
             Some(other) => Some(lock_live(tx, *other).await?),
             None => None,

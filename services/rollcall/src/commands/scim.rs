@@ -7,8 +7,8 @@ use std::{
 
 use clap::Subcommand;
 use proto::identity::v1::{
-    GetProvisioningSummaryRequest, ProvisioningCycle, ProvisioningState, ProvisioningSummary, QuarantineForecast,
-    SetProvisioningStateRequest, Tenant,
+    DeactivationAlarm, GetProvisioningSummaryRequest, ProvisioningCycle, ProvisioningState, ProvisioningSummary,
+    QuarantineForecast, SetDeactivationAlarmRequest, SetProvisioningStateRequest, Tenant,
 };
 use serde::Serialize;
 
@@ -23,6 +23,9 @@ use crate::{
 /// How long a pause may last before it is warned of.
 const PAUSE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// How long an alarm is told of.
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// The tenant's provisioning: what its directory may do
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -34,6 +37,8 @@ pub(crate) enum Command {
     Pause(Because),
     /// Answer reads, and try each write without keeping it: Entra is told what it would have done, and to come again later
     Preview(Because),
+    /// Set when a directory that takes access from many people within an hour is warned of
+    Alarm(Alarm),
     /// Show the state and since when, what the directory did last, and whether Entra is about to quarantine its job
     Status,
 }
@@ -46,6 +51,17 @@ pub(crate) struct Because {
     reason: String,
 }
 
+/// When the alarm rings, and what it does then.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Alarm {
+    /// The share of those who had access, in percent, beyond which it rings: 1 to 99; 0 turns it off
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(0..=99))]
+    percent: i32,
+    /// Pause provisioning when it rings, and not only warn
+    #[arg(long)]
+    pause: bool,
+}
+
 pub(crate) async fn run(command: &Command, session: &Session) -> Result<(), Failure> {
     let before = session.tenant().await?;
     let (state, because) = match command {
@@ -53,6 +69,12 @@ pub(crate) async fn run(command: &Command, session: &Session) -> Result<(), Fail
         Command::Disable(because) => (ProvisioningState::Off, because),
         Command::Pause(because) => (ProvisioningState::Paused, because),
         Command::Preview(because) => (ProvisioningState::Preview, because),
+        Command::Alarm(Alarm { percent, pause }) => {
+            let alarm = Some(DeactivationAlarm { percent: *percent, pauses: *pause, ..DeactivationAlarm::default() });
+            let request = SetDeactivationAlarmRequest { tenant_id: before.id.clone(), alarm };
+            let after = session.tenants().set_deactivation_alarm(request).await?.into_inner();
+            return show(session, &after, None);
+        }
         Command::Status => return status(session, &before).await,
     };
     let request = SetProvisioningStateRequest {
@@ -144,12 +166,35 @@ fn show(session: &Session, tenant: &Tenant, summary: Option<&ProvisioningSummary
     if !tenant.provisioning_state_reason.is_empty() {
         fields.push(("reason", tenant.provisioning_state_reason.clone()));
     }
+    fields.extend(tenant.deactivation_alarm.as_ref().map(|alarm| ("alarm", alarm_in_words(alarm))));
     fields.extend(summary.map(summarised).unwrap_or_default());
     output::one(io::stdout(), session.format, &Whole { tenant, summary }, &fields)?;
+    if let Some(warning) = tenant.deactivation_alarm.as_ref().and_then(|alarm| rang(alarm, SystemTime::now())) {
+        output::note(warning);
+    }
     if let Some(warning) = age.and_then(|age| warning(tenant.provisioning_state(), age)) {
         output::note(warning);
     }
     Ok(())
+}
+
+/// When the alarm rings and what it does then.
+fn alarm_in_words(alarm: &DeactivationAlarm) -> String {
+    let DeactivationAlarm { percent, pauses, .. } = alarm;
+    if *percent == 0 {
+        return "off".to_owned();
+    }
+    let does = if *pauses { "pauses" } else { "warns" };
+    format!("{does} when more than {percent} % of the people, and at least 10, lose access within an hour")
+}
+
+/// Word of an alarm that rang within a day.
+fn rang(alarm: &DeactivationAlarm, now: SystemTime) -> Option<String> {
+    let ago = age(alarm.last_time.as_ref(), now).filter(|ago| *ago < DAY)?;
+    let ago = in_words(ago);
+    Some(format!(
+        "Warning: {ago} ago the directory took access from many people within an hour: rollcall log --since 1d"
+    ))
 }
 
 /// What an administrator has to know after a change, if anything (R13).
@@ -198,6 +243,18 @@ mod tests {
         assert!(warning(ProvisioningState::Paused, PAUSE_MAX).unwrap().contains("24 hours"));
         assert!(warning(ProvisioningState::Preview, PAUSE_MAX).unwrap().contains("in preview for 24 hours"));
         assert_eq!(warning(ProvisioningState::Off, PAUSE_MAX), None);
+    }
+
+    #[test]
+    fn an_alarm_is_told_in_words_and_for_a_day() {
+        let alarm = |percent, pauses| DeactivationAlarm { percent, pauses, last_time: None };
+        assert_eq!(alarm_in_words(&alarm(0, true)), "off");
+        assert!(alarm_in_words(&alarm(20, false)).starts_with("warns when more than 20 %"));
+        let now = SystemTime::UNIX_EPOCH + DAY;
+        let rung =
+            DeactivationAlarm { last_time: Some(pbjson_types::Timestamp { seconds: 1, nanos: 0 }), ..alarm(20, true) };
+        assert!(rang(&rung, now).is_some() && rang(&rung, now + Duration::from_secs(1)).is_none());
+        assert_eq!(rang(&alarm(20, true), now), None);
     }
 
     #[test]

@@ -304,7 +304,7 @@ const HELD: &str = "Possibly another person: roles above the default are held un
 
 /// The assignment that the role in effect is by.
 fn in_effect(user: &User) -> Option<&RoleAssignment> {
-    user.role_assignments.first().filter(|first| first.source() == user.role_source())
+    user.role_assignments.iter().find(|assignment| assignment.source() == user.role_source())
 }
 
 /// Who set the role, when, and from what it follows.

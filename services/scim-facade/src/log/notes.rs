@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use prost::Message as _;
 use proto::{
     WRITE_NOTES,
-    identity::v1::{WriteNotes, write_note::Kind},
+    identity::v1::{MassDeactivation, WriteNotes, write_note::Kind},
 };
 use tonic::metadata::MetadataMap;
 
@@ -55,6 +55,14 @@ fn sentence(kind: Kind) -> (String, Cow<'static, str>) {
             )
             .into(),
         ),
+        Kind::MassDeactivation(MassDeactivation { ended_count, user_count, paused }) => {
+            let then = if paused { "; provisioning was paused" } else { "" };
+            (
+                format!("{ended_count} of {user_count} people lost access within an hour{then}"),
+                "look in Entra whether an assignment or the scope was changed by mistake; `rollcall scim pause` holds it, `rollcall scim enable` lets it go on"
+                    .into(),
+            )
+        }
         Kind::ExternalIdShared(user) => (
             format!("another user has the same externalId: {user}"),
             "map externalId to an attribute that is different for each person, such as objectId".into(),

@@ -21,6 +21,9 @@ pub(crate) struct Model {
     pub(crate) deleted_at_us: Option<i64>,
     /// When nothing was left of a deleted one but what stays.
     pub(crate) purged_at_us: Option<i64>,
+    pub(crate) deactivation_alarm_percent: i32,
+    pub(crate) deactivation_alarm_pauses: bool,
+    pub(crate) deactivation_alarm_rang_at_us: Option<i64>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

@@ -11,6 +11,7 @@ mod m0009_roles;
 mod m0010_departures;
 mod m0011_event_streams;
 mod m0012_adoption;
+mod m0013_deactivation_alarm;
 
 use sea_orm::{ConnectionTrait, DbBackend, DbErr};
 use sea_orm_migration::{MigrationTrait, MigratorTrait, SchemaManager, async_trait::async_trait};
@@ -32,6 +33,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0010_departures::Migration),
             Box::new(m0011_event_streams::Migration),
             Box::new(m0012_adoption::Migration),
+            Box::new(m0013_deactivation_alarm::Migration),
         ]
     }
 }

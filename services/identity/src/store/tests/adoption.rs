@@ -3,9 +3,9 @@
 use database::testing::Engine::{self, Postgres, Sqlite};
 use rstest::rstest;
 
-use super::{World, user};
+use super::{World, no_reason, user};
 use crate::{
-    domain::{Error, ExternalId, UserDraft, WriteNote},
+    domain::{Error, ExternalId, InvalidField, ProvisioningState, UserDraft, WriteNote},
     store::{DeleteUser, ReplaceUser, RestoreUser},
 };
 
@@ -47,6 +47,14 @@ async fn what_is_only_previewed_or_refused_adopts_nobody(#[values(Sqlite, Postgr
     let draft = known_as("ada", "e1");
     let refused = ReplaceUser { user: ada.id, draft: draft.clone(), expected_version: Some(7) };
     assert!(world.store.replace_user(&directory, refused).await.is_err());
+    let state = async |state| {
+        world.store.set_provisioning_state(&world.administrator(), state, no_reason()).await.unwrap();
+    };
+    state(ProvisioningState::Preview).await;
+    let same = ReplaceUser { user: ada.id, draft: user("ada"), expected_version: None };
+    world.store.replace_user(&directory, same).await.unwrap();
+    assert_eq!(directory.notes.take(), []);
+    state(ProvisioningState::On).await;
     assert_eq!(world.store.user(world.tenant, ada.id).await.unwrap().directory_since, None);
     world.store.replace_user(&directory, ReplaceUser { user: ada.id, draft, expected_version: Some(1) }).await.unwrap();
     assert_eq!(directory.notes.take(), [WriteNote::Adopted]);
@@ -92,7 +100,14 @@ async fn who_came_back_is_restored_in_the_place_of_the_one_made_anew(#[values(Sq
     assert_eq!(groups[&leaver][0].group, group.id);
     let changes = world.changes().await;
     assert_eq!(changes[changes.len() - 2..], ["user.deleted", "user.restored"]);
-    // In the place of nobody: nothing is done.
+    // Nothing is done for who needs no restoring, and in the place of nobody.
+    let eva = world.user("eva").await.id;
+    let live = world.store.restore_user(&admin, restore(eva)).await.unwrap_err();
+    let problem = "cannot be set for a user who is not deleted";
+    assert_eq!(live, Error::from(InvalidField::new("instead_of_user_id", problem)));
+    assert!(world.store.user(world.tenant, eva).await.is_ok());
+    let changes = world.changes().await;
+    world.store.delete_user(&directory, DeleteUser { user: leaver, expected_version: None }).await.unwrap();
     assert_eq!(world.store.restore_user(&admin, restore(anew)).await.unwrap_err(), Error::NotFound("user"));
-    assert_eq!(world.changes().await.len(), changes.len());
+    assert_eq!(world.changes().await.len(), changes.len() + 1);
 }

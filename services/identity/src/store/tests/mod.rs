@@ -4,6 +4,7 @@ mod adoption;
 mod agreement;
 mod audit;
 mod changes;
+mod deactivation_alarm;
 mod departures;
 mod ends;
 mod events;

@@ -385,3 +385,25 @@ async fn r26_an_erased_persons_entries_say_nothing_of_them_and_others_stay(#[val
     assert_eq!(world.story(of, "ada.old").await, [] as [i64; 0]);
     assert_eq!(world.story(of, "eva").await, [3]);
 }
+
+#[rstest]
+#[tokio::test]
+async fn r26_what_arrives_after_an_erasure_names_nobody(#[values(Sqlite, Postgres)] engine: Engine) {
+    let Some(world) = World::open(engine).await else { return };
+    let (ada, eva) = (world.user("ada").await, world.user("eva").await);
+    world.store.erase_user(&world.administrator(), ada.id).await.unwrap();
+    let of = |id: String, name: &str| LogEntry {
+        resource_id: id,
+        cause: format!("{name} is odd"),
+        ..about(at(1), "userName", name)
+    };
+    world.append(&[of(ada.id.to_string(), "ada"), of(eva.id.to_string(), "eva")]).await;
+    let said: Vec<(bool, String)> = world
+        .log(&LogFilter::default(), LogOrder::Arrival)
+        .await
+        .into_iter()
+        .map(|LoggedEntry { entry, .. }| (entry.subjects.is_empty(), entry.cause))
+        .collect();
+    assert_eq!(said.len(), 2);
+    assert!(said.contains(&(true, String::new())) && said.contains(&(false, "eva is odd".to_owned())), "{said:?}");
+}

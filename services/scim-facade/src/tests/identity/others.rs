@@ -8,9 +8,10 @@ use proto::identity::v1::{
     CreateUserAttributeRequest, DeleteTenantRequest, DeleteUserAttributeRequest, GetProvisioningSummaryRequest,
     GetTenantRequest, ListProvisioningEntriesRequest, ListProvisioningEntriesResponse, ListTenantsRequest,
     ListTenantsResponse, ListUserAttributesRequest, ListUserAttributesResponse, ProvisioningSummary,
-    SetDefaultRoleRequest, SetDefaultRoleResponse, SetDirectoryAdminRequest, SetDirectoryAdminResponse,
-    SetProvisioningStateRequest, Tenant, UserAttribute, provisioning_log_service_server::ProvisioningLogService,
-    tenant_service_server::TenantService, user_attribute_service_server::UserAttributeService,
+    SetDeactivationAlarmRequest, SetDefaultRoleRequest, SetDefaultRoleResponse, SetDirectoryAdminRequest,
+    SetDirectoryAdminResponse, SetProvisioningStateRequest, Tenant, UserAttribute,
+    provisioning_log_service_server::ProvisioningLogService, tenant_service_server::TenantService,
+    user_attribute_service_server::UserAttributeService,
 };
 use tonic::{Request, Response, Status, async_trait};
 
@@ -34,6 +35,13 @@ impl TenantService for Identity {
     }
 
     async fn delete_tenant(&self, _: Request<DeleteTenantRequest>) -> Result<Response<Empty>, Status> {
+        Err(Status::permission_denied("not for a directory"))
+    }
+
+    async fn set_deactivation_alarm(
+        &self,
+        _: Request<SetDeactivationAlarmRequest>,
+    ) -> Result<Response<Tenant>, Status> {
         Err(Status::permission_denied("not for a directory"))
     }
 

@@ -114,3 +114,17 @@ async fn r18_an_administrator_who_restores_knows_whom(#[values(Sqlite, Postgres)
     world.says(ada, known_as("", true)).await;
     assert_eq!(world.role_of(ada).await, "developer by manual");
 }
+
+#[rstest]
+#[tokio::test]
+async fn r18_who_was_hired_ahead_is_held_under_another_id_and_not_for_waiting(
+    #[values(Sqlite, Postgres)] engine: Engine,
+    #[values(false, true)] another: bool,
+) {
+    let Some(world) = World::open(engine).await else { return };
+    let ada = world.store.create_user(&world.directory(), known_as("e1", false)).await.unwrap().id;
+    world.set_role(ada, "developer").await.unwrap();
+    world.says(ada, known_as(if another { "e2" } else { "e1" }, true)).await;
+    let role = if another { "explorer by default" } else { "developer by manual" };
+    assert_eq!(world.role_of(ada).await, role);
+}
