@@ -11,7 +11,10 @@ use futures::{FutureExt, StreamExt, future::BoxFuture, stream};
 use ids::{EventEndpointId, TenantId};
 use outbound::{Post, StatusCode};
 use secrecy::SecretSlice;
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, timeout_at},
+};
 use uuid::Uuid;
 
 use crate::{
@@ -27,7 +30,7 @@ const DELIVERY_TIMEOUT: Duration = Duration::from_secs(15);
 const TENANT_DELIVERIES_MAX: usize = 8;
 /// How many deliveries are.
 const DELIVERIES_MAX: usize = 64;
-/// How long a batch may take. What is not sent by then is sent again later, with what was: the lease must not end before it is written down.
+/// How long a batch may take, with the wait for turns. What is not sent by then is sent later: the lease must not end before it is written down what was.
 const BATCH_TIMEOUT: Duration = Duration::from_secs(60);
 /// After how many batches an endpoint makes room for others.
 const BATCHES_MAX: usize = 20;
@@ -76,7 +79,7 @@ impl Courier {
         for _ in 0..BATCHES_MAX {
             let Some(endpoint) = leased else { return Ok(()) };
             let Some(mut work) = self.store.event_work(&endpoint, self.now()).await? else { return Ok(()) };
-            let sent = if work.is_empty() { Vec::new() } else { self.send(&endpoint, &work).await? };
+            let sent = if work.is_empty() { Vec::new() } else { self.send(&endpoint, &mut work).await? };
             // An endpoint that is down makes room for others after each try.
             work.is_part &= sent.iter().any(|sent| sent.receipt == Receipt::Taken) || sent.is_empty();
             leased = self.store.record_sent(&endpoint, (&work, sent), self.now()).await?;
@@ -87,7 +90,21 @@ impl Courier {
         Ok(())
     }
 
-    async fn send(&self, endpoint: &Leased, work: &Work) -> Result<Vec<Sent>, Error> {
+    /// What became of the events of a batch. Those that there was no time for are taken out of it.
+    async fn send(&self, endpoint: &Leased, work: &mut Work) -> Result<Vec<Sent>, Error> {
+        let (sent, failed) = self.send_in_time(endpoint, work).await?;
+        match failed {
+            None => Ok(sent),
+            Some(error) if sent.is_empty() && error != Error::Ending => Err(error),
+            Some(_) => {
+                tracing::warn!(event_endpoint.id = %endpoint.id, "some events could not be sent in time, and are sent later");
+                Ok(work.cut(sent))
+            }
+        }
+    }
+
+    /// What was sent within the time of a batch, and why that is not all; [`Error::Ending`] where the time was over.
+    async fn send_in_time(&self, endpoint: &Leased, work: &Work) -> Result<(Vec<Sent>, Option<Error>), Error> {
         let place = (endpoint.tenant, endpoint.id);
         let sealed = [Some(&endpoint.sealed_secret), endpoint.sealed_previous_secret.as_ref()];
         let secrets: Vec<SecretSlice<u8>> = sealed
@@ -100,12 +117,14 @@ impl Courier {
         let events = due.chain(work.new.iter().map(|change| (change, 0)));
         let deliveries: Vec<BoxFuture<'_, _>> =
             events.map(|event| self.attempt(endpoint, event, (&secrets, &tenant)).boxed()).collect();
-        let all = stream::iter(deliveries).buffer_unordered(TENANT_DELIVERIES_MAX).collect::<Vec<_>>();
-        match timeout(BATCH_TIMEOUT, all).await {
-            Ok(sent) => sent.into_iter().collect(),
-            Err(_) => {
-                tracing::warn!(event_endpoint.id = %endpoint.id, "events could not be sent in time, and are sent again");
-                Err(Error::Internal)
+        let mut running = stream::iter(deliveries).buffer_unordered(TENANT_DELIVERIES_MAX);
+        let (deadline, mut all, mut failed) = (Instant::now() + BATCH_TIMEOUT, Vec::new(), None);
+        loop {
+            match timeout_at(deadline, running.next()).await {
+                Ok(Some(Ok(sent))) => all.push(sent),
+                Ok(Some(Err(error))) => failed = Some(error),
+                Ok(None) => return Ok((all, failed)),
+                Err(_) => return Ok((all, failed.or(Some(Error::Ending)))),
             }
         }
     }

@@ -123,6 +123,10 @@ fn value<'v>(values: &'v audit::Values, name: &str) -> Option<&'v str> {
 
 /// What changed, in SCIM's words (paths by RFC 7644 section 3.5.2), each once.
 fn attributes(change: &Change) -> BTreeSet<String> {
+    // Wherever a role comes from, it is one attribute.
+    if change.kind.starts_with("role.") {
+        return BTreeSet::from(["roles".to_owned()]);
+    }
     let names = change.before.as_map().keys().chain(change.after.as_map().keys());
     names.map(|name| attribute(name)).collect()
 }

@@ -51,6 +51,10 @@ impl EventService for Rpc {
             let problem = "is shown to a receiver of pushed tokens alone";
             return Err(Error::from(InvalidField::new("authorization", problem)).into());
         }
+        if draft.kind != EndpointKind::Webhook {
+            // So that what verifies the first token is published before it comes.
+            self.senders.keys.signer().await?;
+        }
         let id = EventEndpointId::generate();
         let (secret, sealed_secret) = match draft.kind {
             EndpointKind::Webhook => {

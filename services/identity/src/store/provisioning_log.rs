@@ -422,6 +422,8 @@ async fn update(
 /// used.
 async fn purge(db: &DatabaseTransaction, tenant: Uuid, before: Timestamp) -> Outcome<u64> {
     use provisioning_entry::Column;
+    // One replica after another, and none beside entries that arrive: what a credential did last is then known.
+    provisioning_head::Entity::find_by_id(tenant).lock_exclusive().one(db).await?;
     let old: Vec<i64> = provisioning_entry::Entity::find()
         .filter(Column::TenantId.eq(tenant))
         .filter(Column::AtUs.lt(before.0))
@@ -432,8 +434,12 @@ async fn purge(db: &DatabaseTransaction, tenant: Uuid, before: Timestamp) -> Out
         .into_tuple()
         .all(db)
         .await?;
+    let mut of_cycles = 0;
+    if (old.len() as u64) < PURGE_BATCH {
+        of_cycles = provisioning_cycles::purge(db, tenant, before).await?;
+    }
     if old.is_empty() {
-        return Ok(provisioning_cycles::purge(db, tenant, before).await?);
+        return Ok(of_cycles);
     }
     provisioning_subject::Entity::delete_many()
         .filter(provisioning_subject::Column::TenantId.eq(tenant))
@@ -445,7 +451,7 @@ async fn purge(db: &DatabaseTransaction, tenant: Uuid, before: Timestamp) -> Out
         .filter(Column::Position.is_in(old))
         .exec(db)
         .await?;
-    Ok(gone.rows_affected)
+    Ok(gone.rows_affected + of_cycles)
 }
 
 pub(super) fn json<T: Serialize>(value: &T) -> Result<String, DbErr> {

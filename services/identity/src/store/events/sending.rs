@@ -107,6 +107,20 @@ pub(super) fn is_told(kind: EndpointKind, profile: EventProfile, change: &Change
 }
 
 impl Work {
+    /// Takes out what was not sent, and answers what was: new events up to the first that was not, so that the endpoint goes on there, and everything
+    /// that had failed before. Others get their turn first.
+    pub(crate) fn cut(&mut self, sent: Vec<Sent>) -> Vec<Sent> {
+        let was_sent = |position: i64| sent.iter().any(|sent| sent.position == position);
+        let unsent = self.new.iter().map(|change| change.position.number).find(|position| !was_sent(*position));
+        if let Some(first) = unsent {
+            self.new.retain(|change| change.position.number < first);
+            self.until = first - 1;
+        }
+        self.is_part = false;
+        let is_due = |position: i64| self.due.iter().any(|due| due.change.position.number == position);
+        sent.into_iter().filter(|sent| sent.position <= self.until || is_due(sent.position)).collect()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.due.is_empty() && self.new.is_empty()
     }
@@ -197,7 +211,11 @@ impl Store {
         if leased.health.waits_until > now || after == head.position.number {
             return Ok(Some(work));
         }
-        let size = if leased.health.is_down() { 1 } else { BATCH };
+        // Together they are no more than a batch has the time for.
+        let size = if leased.health.is_down() { 1 } else { BATCH - work.due.len() as u64 };
+        if size == 0 {
+            return Ok(Some(work));
+        }
         let looked_at = if leased.wants_all() { size } else { LOOKED_AT };
         for change in self.changes(leased.tenant, &head, after, looked_at).await? {
             work.until = change.position.number;
@@ -402,5 +420,44 @@ fn failed(error: database::Error<Error>) -> Error {
     match error {
         database::Error::Refused(error) => error,
         database::Error::Database(error) => unavailable(&error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(number: i64) -> Change {
+        Change {
+            position: Position { epoch: Uuid::nil(), number },
+            at: Timestamp(0),
+            kind: "user.changed".to_owned(),
+            subject: Uuid::nil(),
+            object: None,
+            version: 1,
+            actor: String::new(),
+            request_id: String::new(),
+            before: audit::Values::new(),
+            after: audit::Values::new(),
+        }
+    }
+
+    #[test]
+    fn a_batch_that_was_cut_short_keeps_what_was_sent_up_to_the_first_that_was_not() {
+        let due = [3, 4].map(|number| Due { change: change(number), attempts: 1 });
+        let mut work = Work {
+            due: due.into(),
+            new: [10, 11, 13, 14].map(change).into(),
+            lost: Vec::new(),
+            until: 15,
+            is_part: true,
+        };
+        let sent = |position| Sent { position, attempts: 1, receipt: Receipt::Taken, next_attempt: None };
+        let kept: Vec<i64> = work.cut([4, 10, 11, 14].map(sent).into()).into_iter().map(|sent| sent.position).collect();
+        assert_eq!(kept, [4, 10, 11]);
+        assert_eq!((work.until, work.new.len(), work.is_part), (12, 2, false));
+        let mut due_alone = Work { new: Vec::new(), until: 9, ..work };
+        assert_eq!(due_alone.cut(vec![sent(3)]).len(), 1);
+        assert_eq!(due_alone.until, 9);
     }
 }
