@@ -104,3 +104,32 @@ async fn r13_preview_answers_reads_and_tells_what_each_write_would_do(
     assert_eq!(rollcall.scim(&key, Method::GET, "/Users", None).await.json()["totalResults"], 1);
     assert_eq!(rollcall.scim(&key, Method::GET, &path, None).await.json()["meta"], user["meta"]);
 }
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn r19_a_directory_that_takes_access_from_many_is_stopped_where_that_was_chosen(
+    #[values(UpSqlite, ServePostgres)] deployment: Deployment,
+) {
+    let Some((rollcall, key)) = Rollcall::provisioned(deployment).await else { return };
+    let alarm = rollcall.json(&["scim", "alarm", "--percent", "30", "--pause"]);
+    assert_eq!(alarm["deactivationAlarm"]["pauses"], true);
+    let mut paths = Vec::new();
+    for number in 0..12 {
+        let user = rollcall.scim(&key, Method::POST, "/Users", Some(&json!({"userName": format!("u{number}")}))).await;
+        paths.push(format!("/Users/{}", user.json()["id"].as_str().unwrap()));
+    }
+    let disable = json!({"Operations": [{"op": "Replace", "path": "active", "value": "False"}]});
+    for path in &paths[..10] {
+        assert_eq!(rollcall.scim(&key, Method::PATCH, path, Some(&disable)).await.status, 200);
+    }
+    let waits = rollcall.scim(&key, Method::PATCH, &paths[10], Some(&disable)).await;
+    assert_eq!(waits.status, 503);
+    let detail = waits.json()["detail"].to_string();
+    assert!(detail.contains("10 of 12 people lost access within an hour"), "{detail}");
+    let status = rollcall.cli(&["scim", "status"]);
+    assert!(String::from_utf8_lossy(&status.stdout).contains("paused"), "{status:?}");
+    assert!(String::from_utf8_lossy(&status.stderr).contains("took access from many people"), "{status:?}");
+    rollcall.succeed(&["scim", "enable"]);
+    assert_eq!(rollcall.scim(&key, Method::PATCH, &paths[10], Some(&disable)).await.status, 200);
+    rollcall.succeed(&["audit", "verify"]);
+}
