@@ -33,6 +33,10 @@ const RECONNECT_PAUSE_MIN: Duration = Duration::from_millis(100);
 const RECONNECT_PAUSE_MAX: Duration = Duration::from_secs(5);
 /// How long identity may take to say who has access.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(3);
+/// What failed and is still to be done is told again within this: identity repeats after 5 seconds what is not acknowledged.
+const REPEAT_MAX: Duration = Duration::from_secs(10);
+/// The pause before everything is compared again, where some of it failed.
+const COMPARE_PAUSE: Duration = Duration::from_secs(60);
 /// How many subjects are asked about at once.
 const SUBJECTS_MAX: u64 = 500;
 /// How far the clocks of two services may be apart. Who has come back within it makes keys that end with the departure before.
@@ -59,7 +63,8 @@ impl Departures {
             store,
             client: client.clone(),
             revoked,
-            has_compared: false,
+            compare_at: Some(Instant::now()),
+            failed_at: None,
             is_cut: false,
             caught_up_at: Instant::now(),
             lag: Gauge::new(
@@ -110,8 +115,10 @@ struct Follower {
     store: Store,
     client: DepartureServiceClient<Channel>,
     revoked: Arc<Notify>,
-    /// Whether everything that is here was compared with identity once.
-    has_compared: bool,
+    /// When everything that is here is to be compared with identity; none when that was done.
+    compare_at: Option<Instant>,
+    /// When a departure that was told could not be dealt with last.
+    failed_at: Option<Instant>,
     /// Whether the log was told that nobody is followed.
     is_cut: bool,
     /// When everything that was told was dealt with last; the start, before that.
@@ -156,11 +163,13 @@ impl Follower {
             if !message.departures.is_empty() {
                 self.deal_with(message.departures).await?;
             }
-            if !self.has_compared {
-                self.compare().await?;
-                self.has_compared = true;
+            if self.compare_at.is_some_and(|at| at <= Instant::now()) {
+                let is_whole = self.compare().await?;
+                self.compare_at = (!is_whole).then(|| Instant::now() + COMPARE_PAUSE);
             }
-            self.caught_up_at = Instant::now();
+            if self.compare_at.is_none() && self.failed_at.is_none_or(|at| at.elapsed() > REPEAT_MAX) {
+                self.caught_up_at = Instant::now();
+            }
             self.measure();
             if std::mem::take(&mut self.is_cut) {
                 tracing::info!("who leaves is followed again");
@@ -173,30 +182,53 @@ impl Follower {
         self.lag.replace(vec![Measurement { value, attributes: Vec::new() }]);
     }
 
-    /// Ends what ends with these departures, and then acknowledges them.
+    /// Ends what ends with these departures, and then acknowledges them. One that fails holds up no other: it is not acknowledged, and identity tells
+    /// it again.
     async fn deal_with(&mut self, departures: Vec<ProtoDeparture>) -> Result<(), Interrupted> {
-        let mut told = Vec::new();
-        for departure in &departures {
+        let (mut told, mut dealt_with) = (Vec::new(), Vec::new());
+        for departure in departures {
             let time = departure.time.as_ref().map_or_else(Timestamp::now, timestamp);
-            match subject(departure) {
-                Some((tenant, user)) => told.push((tenant, user, time)),
-                // Of a later release: it would come again for ever.
-                None => tracing::error!(departure.id, "a departure cannot be read and is passed over"),
+            match subject(&departure) {
+                Some((tenant, user)) => told.push((departure, (tenant, user), time)),
+                None => {
+                    // Of a later release: it would come again for ever.
+                    tracing::error!(departure.id, "a departure cannot be read and is passed over");
+                    dealt_with.push(departure);
+                }
             }
         }
-        let subjects: Vec<_> = told.iter().map(|(tenant, user, _)| (*tenant, *user)).collect();
+        let subjects: Vec<_> = told.iter().map(|(_, subject, _)| *subject).collect();
         let access = check(&self.client, &subjects).await?;
-        for ((tenant, user, at), access) in told.into_iter().zip(access) {
+        for ((departure, (tenant, user), at), access) in told.into_iter().zip(access) {
             let who = match (user, access) {
                 (None, _) => Who::Tenant,
                 // The person has come back.
                 (Some(user), Access::Granted) => Who::Person(user, Ending::MadeUntil(at.after(CLOCKS_APART_MAX))),
                 (Some(user), Access::Lost | Access::Unknown | Access::Unspecified) => Who::Person(user, Ending::All),
             };
-            self.depart(Departure { tenant, who, at }).await?;
+            if self.departs(Departure { tenant, who, at }).await? {
+                dealt_with.push(departure);
+            } else {
+                self.failed_at = Some(Instant::now());
+            }
         }
-        self.client.acknowledge_departures(AcknowledgeDeparturesRequest { departures }).await?;
+        if !dealt_with.is_empty() {
+            let request = AcknowledgeDeparturesRequest { departures: dealt_with };
+            self.client.acknowledge_departures(request).await?;
+        }
         Ok(())
+    }
+
+    /// Whether what ends with a departure has ended. It fails where the database answers nothing at all.
+    async fn departs(&self, departure: Departure) -> Result<bool, Error> {
+        let Err(error) = self.depart(departure).await else { return Ok(true) };
+        self.store.owners(None, 1).await?;
+        tracing::warn!(
+            tenant.id = %departure.tenant,
+            error = &error as &dyn std::error::Error,
+            "what ends with somebody who left, or with a deleted tenant, lives on until it can be ended: it is tried again"
+        );
+        Ok(false)
     }
 
     async fn depart(&self, departure: Departure) -> Result<(), Error> {
@@ -221,13 +253,13 @@ impl Follower {
     }
 
     /// Compares all owners and tenants here with identity: a database that was restored from a backup knows nothing of what was dealt with since. What
-    /// identity does not know stays as it is, for that may be the other one's backup.
-    async fn compare(&self) -> Result<(), Interrupted> {
-        let mut after = None;
+    /// identity does not know stays as it is, for that may be the other one's backup. It answers whether all of them could be ended.
+    async fn compare(&self) -> Result<bool, Interrupted> {
+        let (mut after, mut is_whole) = (None, true);
         loop {
             let owners = self.store.owners(after, SUBJECTS_MAX).await?;
             let subjects: Vec<_> = owners.iter().map(|(tenant, owner)| (*tenant, Some(*owner))).collect();
-            self.end_those_without_access(&subjects).await?;
+            is_whole &= self.end_those_without_access(&subjects).await?;
             match owners.last() {
                 Some(last) => after = Some(*last),
                 None => break,
@@ -237,23 +269,24 @@ impl Follower {
         loop {
             let tenants = self.store.tenants_with_credentials(after, SUBJECTS_MAX).await?;
             let subjects: Vec<_> = tenants.iter().map(|tenant| (*tenant, None)).collect();
-            self.end_those_without_access(&subjects).await?;
+            is_whole &= self.end_those_without_access(&subjects).await?;
             match tenants.last() {
                 Some(last) => after = Some(*last),
-                None => return Ok(()),
+                None => return Ok(is_whole),
             }
         }
     }
 
-    async fn end_those_without_access(&self, subjects: &[(TenantId, Option<UserId>)]) -> Result<(), Interrupted> {
+    async fn end_those_without_access(&self, subjects: &[(TenantId, Option<UserId>)]) -> Result<bool, Interrupted> {
         let access = check(&self.client, subjects).await?;
+        let mut is_whole = true;
         for ((tenant, user), access) in subjects.iter().zip(access) {
             if access == Access::Lost {
                 let who = user.map_or(Who::Tenant, |user| Who::Person(user, Ending::All));
-                self.depart(Departure { tenant: *tenant, who, at: Timestamp::now() }).await?;
+                is_whole &= self.departs(Departure { tenant: *tenant, who, at: Timestamp::now() }).await?;
             }
         }
-        Ok(())
+        Ok(is_whole)
     }
 }
 

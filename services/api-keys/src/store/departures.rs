@@ -51,12 +51,16 @@ impl Store {
     async fn depart_person(&self, keys: Keys) -> Result<Ended, Error> {
         let (caller, user, _, at) = &keys;
         let mut ended = Ended::default();
+        let closing = (caller.clone(), user.uuid(), *at);
         // Most people have no part in any key.
-        if self.has_live_key(caller.tenant, api_key::Column::Owner, *user).await? {
-            let closing = (caller.clone(), user.uuid(), *at);
+        let owns = self.has_live_key(caller.tenant, api_key::Column::Owner, *user).await?;
+        if owns {
             // None takes another's place meanwhile: who rotates keys without a pause would always be ahead.
             self.write(closing.clone(), close).await.map_err(unwritten)?;
             ended.revoked = self.until_none(&keys, revoke_owned).await?;
+        }
+        // A run before this one may have revoked the last key, and ended before it opened.
+        if owns || self.is_closed(caller.tenant, user.uuid()).await? {
             self.write(closing, open).await.map_err(unwritten)?;
         }
         if self.has_live_key(caller.tenant, api_key::Column::CreatorUser, *user).await? {
@@ -75,6 +79,12 @@ impl Store {
             .one(self.database.read())
             .await;
         Ok(key.map_err(|error| unavailable(&error))?.is_some())
+    }
+
+    /// Whether nothing is made for this person or tenant now.
+    async fn is_closed(&self, tenant: TenantId, subject: Uuid) -> Result<bool, Error> {
+        let row = departed::Entity::find_by_id((tenant.uuid(), subject)).one(self.database.read()).await;
+        Ok(row.map_err(|error| unavailable(&error))?.is_some())
     }
 
     /// Does something to a batch until none is left, and answers to how many it was done.
@@ -331,4 +341,80 @@ async fn set_keys(
         .exec(tx)
         .await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use database::testing::Engine;
+    use ids::ApiKeyId;
+    use rstest::rstest;
+    use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, sea_query::Expr};
+
+    use super::{
+        super::entity::audit_position, Caller, Departure, Ended, Ending, Error, Running, Store, TenantId, Timestamp,
+        UserId, Who, close, revoke_owned,
+    };
+    use crate::{
+        domain::{About, ApiKey, Asked},
+        testing::World,
+    };
+
+    impl Store {
+        /// Sets the newest hash of a tenant's log: to one that cannot be read, every act of the tenant fails.
+        pub(crate) async fn set_log_hash(&self, tenant: TenantId, hash: Option<Vec<u8>>) {
+            self.write((tenant, hash), set_hash).await.unwrap();
+        }
+    }
+
+    fn set_hash<'a>(
+        tx: &'a sea_orm::DatabaseTransaction,
+        (tenant, hash): &'a (TenantId, Option<Vec<u8>>),
+    ) -> Running<'a, ()> {
+        Box::pin(async move {
+            audit_position::Entity::update_many()
+                .col_expr(audit_position::Column::AuditHash, Expr::value(hash.clone()))
+                .filter(audit_position::Column::TenantId.eq(tenant.uuid()))
+                .exec(tx)
+                .await?;
+            Ok(())
+        })
+    }
+
+    fn nobody(tenant: TenantId) -> Caller {
+        let installation = Caller::installation(ApiKeyId::generate());
+        Caller { tenant, is_operator: false, actor: "key:test".into(), ..installation }
+    }
+
+    async fn make(store: &Store, tenant: TenantId, owner: UserId) -> Result<(), Error> {
+        let asked = Asked {
+            name: "n".into(),
+            scopes: vec!["identity.read".into()],
+            owner: owner.to_string(),
+            ..Asked::default()
+        };
+        let about = About::new(asked, "operator".parse().unwrap(), Timestamp::now()).unwrap();
+        let key = ApiKey::new(ApiKeyId::generate(), tenant, about, "key:test".into(), Timestamp::now());
+        store.create(&nobody(tenant), key, "$argon2id$".into()).await
+    }
+
+    #[rstest]
+    #[tokio::test]
+    async fn who_comes_back_may_own_keys_though_the_end_of_the_old_ones_was_cut_short(
+        #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+    ) {
+        let Some(world) = World::new(engine).await else { return };
+        let replica = world.replica().await;
+        let (store, tenant, ada) = (&replica.api_keys.0.store, TenantId::generate(), UserId::generate());
+        make(store, tenant, ada).await.unwrap();
+        // As far as a run comes whose process dies before it opens.
+        let (caller, at) = (Caller::identity(tenant), Timestamp::now());
+        store.write((caller.clone(), ada.uuid(), at), close).await.unwrap();
+        let revoked = store.until_none(&(caller, ada, Ending::All, at), revoke_owned).await;
+        assert_eq!(revoked, Ok(1));
+        assert_eq!(make(store, tenant, ada).await, Err(Error::Ended));
+        // Identity tells it again, for nobody acknowledged it.
+        let again = Departure { tenant, who: Who::Person(ada, Ending::All), at };
+        assert_eq!(store.depart(again).await, Ok(Ended::default()));
+        assert_eq!(make(store, tenant, ada).await, Ok(()));
+    }
 }

@@ -343,6 +343,33 @@ async fn what_a_restored_database_does_not_know_is_found_at_the_start(
     assert_eq!(live(&replica, unknown).await[0].id, of_unknown);
 }
 
+#[rstest]
+#[tokio::test]
+async fn a_departure_that_fails_holds_up_no_other_and_is_tried_again(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let Some(world) = World::new(engine).await else { return };
+    let replica = world.replica().await;
+    let (identity, broken, whole) = (Identity::default(), TenantId::generate(), TenantId::generate());
+    let (ada, eva, untold) = (UserId::generate(), UserId::generate(), UserId::generate());
+    for (tenant, user) in [(broken, ada), (whole, eva), (whole, untold)] {
+        stored(&replica, tenant, Some(user)).await.unwrap();
+        identity.say(tenant, Some(user), Access::Lost);
+    }
+    let store = &replica.api_keys.0.store;
+    store.set_log_hash(broken, Some(vec![0])).await;
+    for (tenant, user) in [(broken, ada), (whole, eva)] {
+        identity.depart(tenant, Some(user), SystemTime::now());
+    }
+    replica.api_keys.follow(identity.channel());
+    until(async || live(&replica, whole).await.is_empty() && identity.0.pending.lock().unwrap().len() == 1).await;
+    assert_eq!(identity.0.pending.lock().unwrap()[0].tenant_id, broken.to_string());
+    assert_eq!(live(&replica, broken).await.len(), 1);
+    store.set_log_hash(broken, None).await;
+    identity.heard().await;
+    assert!(live(&replica, broken).await.is_empty());
+}
+
 fn trust(tenant: TenantId) -> Trust {
     let claim = |text: &str| crate::domain::ClaimText::new(text.to_owned(), "subject").unwrap();
     let terms = Terms {
