@@ -3,6 +3,9 @@
 //! A write that can change somebody's role locks the tenant, after the rows of groups and users that it locks and before it acts; notes how those
 //! stand whom it concerns; acts; and settles: whoever has another role in effect is told of in the change feed, and if somebody ceased to be an
 //! admin, another must be left. A directory is never refused that; it is warned of.
+//!
+//! Whom a batch is still to tell of something that concerns many (rule R22) was last told of the role before it, and the write may take away what the
+//! batch would know them by. So the write notes that role too, and whoever then has another is told of it here.
 
 use std::collections::HashMap;
 
@@ -19,14 +22,21 @@ use crate::{
         Outcome,
         effective_roles::{self, Lens, Standing, beside_tenant},
         entity::{directory_role, membership, role_assignment, role_mapping, tenant, user},
-        refuse,
+        refuse, role_batches,
         tx::{ChangeKind, Tx},
     },
 };
 
+/// Through how many lenses a write looks at most, however many batches there are: the oldest always, and of the others every so many.
+const LENSES_MAX: usize = 32;
+
 /// How people stood before an act.
 #[derive(Debug)]
-pub(super) struct Before(HashMap<Uuid, Standing>);
+pub(super) struct Before {
+    now: HashMap<Uuid, Standing>,
+    /// What those may have been told of last whom batches are still to tell, where it is not what they have now: oldest first.
+    told: HashMap<Uuid, Vec<Option<EffectiveRole>>>,
+}
 
 impl Tx<'_> {
     /// Lets one after another change roles of people of the tenant. It comes after every other lock, so that nobody waits for another in a circle, and
@@ -43,20 +53,42 @@ impl Tx<'_> {
     }
 }
 
-/// Notes how these users stand.
+/// Notes how these users stand. To be called with the tenant locked: no batch comes or goes until the transaction ends.
 pub(super) async fn before(tx: &Tx<'_>, users: &[Uuid]) -> Outcome<Before> {
-    Ok(Before(effective_roles::of(tx.db, tx.caller.tenant, users).await?))
+    let now = effective_roles::of(tx.db, tx.caller.tenant, users).await?;
+    let mut told: HashMap<Uuid, Vec<Option<EffectiveRole>>> = HashMap::new();
+    let pending = role_batches::pending(tx, Uuid::nil()).await?;
+    // Somebody may have been told by another write between any two causes: what they were told then is undone by none of the earlier ones.
+    for first in (0..pending.len()).step_by(pending.len().div_ceil(LENSES_MAX).max(1)) {
+        let Some(causes @ [batch, ..]) = pending.get(first..) else { break };
+        let untold = now.iter().filter(|(id, standing)| batch.is_to_tell(**id, standing.created_at_us));
+        let untold: Vec<Uuid> = untold.map(|(id, _)| *id).collect();
+        if untold.is_empty() {
+            continue;
+        }
+        let lens = role_batches::before(tx, causes);
+        for (id, standing) in effective_roles::through(tx.db, tx.caller.tenant, &untold, &lens).await? {
+            told.entry(id).or_default().push(standing.role);
+        }
+    }
+    Ok(Before { now, told })
 }
 
 impl Before {
     /// The role in effect of one of them.
     pub(super) fn role(&self, user: Uuid) -> Option<&EffectiveRole> {
-        self.0.get(&user).and_then(|standing| standing.role.as_ref())
+        self.now.get(&user).and_then(|standing| standing.role.as_ref())
+    }
+
+    /// The role that one of them is to be told to have no longer, where `after` is another than they had or were told of.
+    pub(super) fn moved_from(&self, user: Uuid, after: Option<&EffectiveRole>) -> Option<Option<&EffectiveRole>> {
+        let told = self.told.get(&user).into_iter().flatten().map(Option::as_ref);
+        told.chain([self.role(user)]).find(|before| is_another(*before, after))
     }
 
     /// Tells of everybody whose role in effect is another now, and refuses to leave no admin.
     pub(super) async fn settle(self, tx: &Tx<'_>) -> Outcome<()> {
-        let mut ids: Vec<Uuid> = self.0.keys().copied().collect();
+        let mut ids: Vec<Uuid> = self.now.keys().copied().collect();
         ids.sort_unstable();
         let after = effective_roles::of(tx.db, tx.caller.tenant, &ids).await?;
         let mut lost_admin = false;
@@ -65,9 +97,9 @@ impl Before {
             lost_admin |= EffectiveRole::is_admin(self.role(*id)) && !EffectiveRole::is_admin(role);
             // Who is gone, is told of as deleted.
             if let Some(Standing { version, .. }) = after.get(id)
-                && is_another(self.role(*id), role)
+                && let Some(before) = self.moved_from(*id, role)
             {
-                let what = Content::change(described(self.role(*id)), described(role));
+                let what = Content::change(described(before), described(role));
                 tx.changed(ChangeKind::RoleChanged, *id, *version, what);
             }
         }

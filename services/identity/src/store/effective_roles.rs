@@ -3,7 +3,7 @@
 //! Each is a sub-select that an index answers, so that a list costs a few looks into indexes for each user. They are written out because both
 //! engines take the same text but for how a row becomes one value.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use ids::{GroupId, TenantId};
 use sea_orm::{
@@ -29,7 +29,7 @@ const GROUP: &str = "group_role";
 const DEFAULT: &str = "default_role";
 const DEFAULT_RANK: &str = "default_rank";
 
-/// What a tenant says of roles, as it is or with one thing otherwise: conditions and values in SQL, over the aliases below.
+/// What a tenant says of roles, as it is or with some things otherwise: conditions and values in SQL, over the aliases below. What is said last holds.
 #[derive(Clone, Debug)]
 pub(super) struct Lens {
     engine: DbBackend,
@@ -39,9 +39,43 @@ pub(super) struct Lens {
     /// Whether `admin` counts where a directory gives it.
     directory_admin: String,
     /// Which rows of `mapping` there are.
-    mappings: String,
+    mappings: Rows,
     /// Which rows of `custom` there are.
-    roles: String,
+    roles: Rows,
+}
+
+/// Which rows there are: those that are not deleted, and some beside them, and some not. The ids are literals in lists, so that however many there
+/// are nest no deeper.
+#[derive(Clone, Debug, Default)]
+struct Rows {
+    with: BTreeSet<String>,
+    without: BTreeSet<String>,
+}
+
+impl Rows {
+    fn with(mut self, id: String) -> Self {
+        self.without.remove(&id);
+        self.with.insert(id);
+        self
+    }
+
+    fn without(mut self, id: String) -> Self {
+        self.with.remove(&id);
+        self.without.insert(id);
+        self
+    }
+
+    fn of(&self, alias: &str) -> String {
+        let list = |ids: &BTreeSet<String>| ids.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+        let mut rows = format!("{alias}.deleted_at_us IS NULL");
+        if !self.with.is_empty() {
+            rows = format!("({rows} OR {alias}.id IN ({}))", list(&self.with));
+        }
+        if !self.without.is_empty() {
+            rows = format!("{rows} AND {alias}.id NOT IN ({})", list(&self.without));
+        }
+        rows
+    }
 }
 
 impl Lens {
@@ -52,8 +86,8 @@ impl Lens {
             tenant,
             default: "tenants.default_role".to_owned(),
             directory_admin: "tenants.directory_admin".to_owned(),
-            mappings: "mapping.deleted_at_us IS NULL".to_owned(),
-            roles: "custom.deleted_at_us IS NULL".to_owned(),
+            mappings: Rows::default(),
+            roles: Rows::default(),
         }
     }
 
@@ -69,22 +103,22 @@ impl Lens {
 
     /// Without a custom role.
     pub(super) fn without_role(self, role: &str) -> Self {
-        Self { roles: format!("{} AND custom.id <> {}", self.roles, text(role)), ..self }
+        Self { roles: self.roles.without(text(role)), ..self }
     }
 
     /// With a custom role that is deleted and still there.
     pub(super) fn with_deleted_role(self, role: &str) -> Self {
-        Self { roles: format!("({} OR custom.id = {})", self.roles, text(role)), ..self }
+        Self { roles: self.roles.with(text(role)), ..self }
     }
 
     /// Without a mapping.
     pub(super) fn without_mapping(self, mapping: Uuid) -> Self {
-        Self { mappings: format!("{} AND mapping.id <> {}", self.mappings, literal(self.engine, mapping)), ..self }
+        Self { mappings: self.mappings.without(literal(self.engine, mapping)), ..self }
     }
 
     /// With a mapping that is deleted and still there.
     pub(super) fn with_deleted_mapping(self, mapping: Uuid) -> Self {
-        Self { mappings: format!("({} OR mapping.id = {})", self.mappings, literal(self.engine, mapping)), ..self }
+        Self { mappings: self.mappings.with(literal(self.engine, mapping)), ..self }
     }
 
     pub(super) const fn engine(&self) -> DbBackend {
@@ -99,7 +133,10 @@ impl Lens {
 
     /// Joins `custom`: the tenant's own role of this id.
     fn custom(&self, tenant: &str, role: &str) -> String {
-        format!("LEFT JOIN roles AS custom ON custom.tenant_id = {tenant} AND custom.id = {role} AND {}", self.roles)
+        format!(
+            "LEFT JOIN roles AS custom ON custom.tenant_id = {tenant} AND custom.id = {role} AND {}",
+            self.roles.of("custom")
+        )
     }
 
     /// Several values as one text.
@@ -137,7 +174,7 @@ impl Lens {
     /// joins keep SQLite to that order. The tenant is a value and not the user's column, so that PostgreSQL reads the mappings once for all users.
     fn group(&self, what: &str) -> String {
         let (rank, custom) = (Self::rank("mapping.role"), self.custom("mapping.tenant_id", "mapping.role"));
-        let (mappings, tenant) = (&self.mappings, self.placeholder());
+        let (mappings, tenant) = (self.mappings.of("mapping"), self.placeholder());
         format!(
             "(SELECT {what} FROM role_mappings AS mapping
                 CROSS JOIN \"groups\" AS mapped
@@ -190,7 +227,7 @@ impl Lens {
             "CASE {default} {} ELSE (SELECT custom.rank FROM roles AS custom
                 WHERE custom.tenant_id = tenants.id AND custom.id = {default} AND {}) END",
             built_in.join(" "),
-            self.roles
+            self.roles.of("custom")
         );
         select
             .expr_as(Expr::cust(self.manual(&self.row(&manual))), MANUAL)
@@ -286,6 +323,7 @@ fn as_sent(given: &[ContactPoint], key: &str) -> String {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Standing {
     pub(super) version: i64,
+    pub(super) created_at_us: i64,
     pub(super) role: Option<EffectiveRole>,
 }
 
@@ -318,7 +356,7 @@ pub(super) async fn through<C: ConnectionTrait>(
     Ok(standings)
 }
 
-/// The live users of a tenant, beside it: their ids, versions and what their access follows from.
+/// The live users of a tenant, beside it: their ids, versions, when they were made, and what their access follows from.
 fn live(tenant: TenantId) -> SelectStatement {
     let mut select = Query::select();
     select
@@ -326,6 +364,7 @@ fn live(tenant: TenantId) -> SelectStatement {
             [
                 user::Column::Id,
                 user::Column::Version,
+                user::Column::CreatedAtUs,
                 user::Column::ProvisionedActive,
                 user::Column::SuspendedAtUs,
                 user::Column::RolesHeldAtUs,
@@ -350,5 +389,6 @@ fn standing(row: &QueryResult) -> Result<(Uuid, Standing), DbErr> {
     let held: Option<i64> = row.try_get("", "roles_held_at_us")?;
     let access = RoleAccess::of(active && suspended.is_none(), held.is_some());
     let role = Roles::from_row(row, &[])?.effective(access);
-    Ok((row.try_get("", "id")?, Standing { version: row.try_get("", "version")?, role }))
+    let (version, created_at_us) = (row.try_get("", "version")?, row.try_get("", "created_at_us")?);
+    Ok((row.try_get("", "id")?, Standing { version, created_at_us, role }))
 }

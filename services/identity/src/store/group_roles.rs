@@ -19,7 +19,7 @@ use crate::{
 /// How those stand who become members of a new group, where it is mapped. To be called with the group's row written: whoever maps its name
 /// meanwhile waits for that.
 pub(super) async fn before_create(tx: &Tx<'_>, row: &group::Model, member_ids: &[String]) -> Outcome<Option<Before>> {
-    if role_mappings::of_group(tx, row.id, std::slice::from_ref(&row.display_name_key)).await?.is_empty() {
+    if role_mappings::of_group(tx, row.id, std::slice::from_ref(&row.display_name_key)).await?.is_none() {
         return Ok(None);
     }
     let joining: BTreeSet<Uuid> = member_ids.iter().filter_map(|id| members::parse(id)).collect();
@@ -39,10 +39,7 @@ pub(super) async fn before_change(tx: &Tx<'_>, row: &group::Model, changes: &[Gr
         // Nothing else keeps the new name from being mapped meanwhile.
         tx.lock_roles().await?;
     }
-    let roles = role_mappings::of_group(tx, row.id, &names).await?;
-    if roles.is_empty() {
-        return Ok(None);
-    }
+    let Some(roles) = role_mappings::of_group(tx, row.id, &names).await? else { return Ok(None) };
     check_may_change(tx, &roles)?;
     let mut concerned = BTreeSet::new();
     let mut all = is_renamed;
@@ -68,9 +65,7 @@ pub(super) async fn before_change(tx: &Tx<'_>, row: &group::Model, changes: &[Gr
 /// How the members of a group stand that is to be deleted, where it is mapped.
 pub(super) async fn before_delete(tx: &Tx<'_>, row: &group::Model) -> Outcome<Option<Before>> {
     let roles = role_mappings::of_group(tx, row.id, std::slice::from_ref(&row.display_name_key)).await?;
-    if roles.is_empty() {
-        return Ok(None);
-    }
+    let Some(roles) = roles else { return Ok(None) };
     check_may_change(tx, &roles)?;
     noted(tx, members::all(tx, GroupId::from(row.id)).await?).await
 }

@@ -3,7 +3,7 @@
 //! The cause takes effect at its commit, and leaves one change of its own and a batch. The batch is worked off a page of people at a time: each page
 //! and the place reached are one transaction, so that a crash repeats nothing and loses nothing, and any replica may go on.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use ::audit::Content;
 use ids::TenantId;
@@ -29,8 +29,6 @@ use crate::{
 
 /// How many people one transaction looks at: it holds up the tenant's writes meanwhile.
 const PAGE: u64 = 500;
-/// How many batches are looked for at once.
-const BATCHES_MAX: u64 = 1_000;
 /// How long a process waits before it looks for batches that another has left.
 const INTERVAL: Duration = Duration::from_secs(10);
 
@@ -79,31 +77,58 @@ impl Store {
         let _ = tokio::time::timeout(INTERVAL, told).await;
     }
 
-    /// Works off the batches that there are, and answers how many people were told.
+    /// Works off the batches that there are, and answers how many people were told. Each tenant has a page in turn, so that nobody waits for another
+    /// tenant's many people. A tenant whose batch fails is left for the next time: within one they keep their order, for what the earlier look through
+    /// goes with the later. The first failure is the answer, after the others' work is done.
     pub(crate) async fn work_role_batches(&self) -> Result<u64, Error> {
-        let batches = role_batch::Entity::find()
-            .order_by_asc(role_batch::Column::Id)
-            .limit(BATCHES_MAX)
-            .all(self.database.read())
-            .await
-            .map_err(|error| unavailable(&error))?;
-        let mut told = 0;
-        for batch in batches {
-            let caller = caller(&batch);
-            loop {
-                match self.write(&caller, batch.id, page).await {
-                    Ok(Page::More(count)) => told += count,
-                    Ok(Page::Last(count)) => {
-                        told += count;
-                        break;
-                    }
+        let (mut told, mut left, mut failed) = (0, HashSet::new(), None);
+        loop {
+            // Whoever comes meanwhile has a turn too.
+            let tenants: Vec<Uuid> = role_batch::Entity::find()
+                .select_only()
+                .column(role_batch::Column::TenantId)
+                .distinct()
+                .order_by_asc(role_batch::Column::TenantId)
+                .into_tuple()
+                .all(self.database.read())
+                .await
+                .map_err(|error| unavailable(&error))?;
+            let mut worked = false;
+            for tenant in tenants.into_iter().filter(|tenant| !left.contains(tenant)).collect::<Vec<_>>() {
+                worked = true;
+                match self.work_role_page(tenant).await {
+                    Ok(count) => told += count,
                     // The tenant is gone, and so are its people.
-                    Err(Error::NotFound(_)) => break,
-                    Err(error) => return Err(error),
+                    Err(Error::NotFound(_)) => drop(left.insert(tenant)),
+                    Err(error) => {
+                        tracing::error!(
+                            tenant.id = %TenantId::from(tenant),
+                            error = &error as &dyn std::error::Error,
+                            "people of a tenant whose role has changed with something else are still to be told of"
+                        );
+                        left.insert(tenant);
+                        failed.get_or_insert(error);
+                    }
                 }
             }
+            if !worked {
+                return failed.map_or(Ok(told), Err);
+            }
         }
-        Ok(told)
+    }
+
+    /// Works off a page of the oldest batch of a tenant, and answers how many people were told.
+    async fn work_role_page(&self, tenant: Uuid) -> Result<u64, Error> {
+        let batch = role_batch::Entity::find()
+            .filter(role_batch::Column::TenantId.eq(tenant))
+            .order_by_asc(role_batch::Column::Id)
+            .one(self.database.read())
+            .await
+            .map_err(|error| unavailable(&error))?;
+        match batch {
+            Some(batch) => self.write(&caller(&batch), batch.id, page).await,
+            None => Ok(0),
+        }
     }
 }
 
@@ -170,14 +195,18 @@ pub(super) fn counted(tenant: TenantId, cause: &Cause, (before, after): (&Lens, 
 impl Cause {
     /// Roles as they were before.
     pub(super) fn before(&self, engine: DbBackend, tenant: TenantId) -> Lens {
-        let now = Lens::now(engine, tenant);
+        self.undone(Lens::now(engine, tenant))
+    }
+
+    /// What a lens shows, as it was before this.
+    fn undone(&self, lens: Lens) -> Lens {
         match self {
-            Self::DefaultRole { before } => now.with_default(before),
-            Self::DirectoryAdmin { before } => now.with_directory_admin(*before),
-            Self::RoleCreated { role } => now.without_role(role),
-            Self::RoleDeleted { role } => now.with_deleted_role(role),
-            Self::MappingCreated { mapping } => now.without_mapping(*mapping),
-            Self::MappingDeleted { mapping } => now.with_deleted_mapping(*mapping),
+            Self::DefaultRole { before } => lens.with_default(before),
+            Self::DirectoryAdmin { before } => lens.with_directory_admin(*before),
+            Self::RoleCreated { role } => lens.without_role(role),
+            Self::RoleDeleted { role } => lens.with_deleted_role(role),
+            Self::MappingCreated { mapping } => lens.without_mapping(*mapping),
+            Self::MappingDeleted { mapping } => lens.with_deleted_mapping(*mapping),
         }
     }
 
@@ -209,25 +238,56 @@ impl Cause {
     }
 }
 
-/// How far one transaction came: whom it told, and whether anybody is left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Page {
-    More(u64),
-    Last(u64),
+/// A batch that is still there: somebody is to be told of its cause.
+#[derive(Debug)]
+pub(super) struct Pending {
+    cause: Cause,
+    after_user_id: Uuid,
+    created_at_us: i64,
 }
 
-fn page<'a>(tx: &'a Tx<'a>, batch: &'a Uuid) -> Running<'a, Page> {
+impl Pending {
+    /// Whether a user is still before it who was made then. Whoever came later was never told of another role.
+    pub(super) fn is_to_tell(&self, user: Uuid, created_at_us: i64) -> bool {
+        user > self.after_user_id && created_at_us <= self.created_at_us
+    }
+}
+
+/// The batches of the tenant from this one on, oldest first. The tenant is locked by the caller.
+pub(super) async fn pending(tx: &Tx<'_>, from: Uuid) -> Outcome<Vec<Pending>> {
+    let rows = role_batch::Entity::find()
+        .filter(role_batch::Column::TenantId.eq(tx.tenant()))
+        .filter(role_batch::Column::Id.gte(from))
+        .order_by_asc(role_batch::Column::Id)
+        .all(tx.db)
+        .await?;
+    // One that does not parse, fails where it is worked off and nowhere else.
+    let pending = rows.into_iter().filter_map(|row| {
+        let cause = serde_json::from_str(&row.cause).ok()?;
+        Some(Pending { cause, after_user_id: row.after_user_id, created_at_us: row.created_at_us })
+    });
+    Ok(pending.collect())
+}
+
+/// Roles as they were before all of these causes, oldest first, after which nothing else concerned many.
+pub(super) fn before(tx: &Tx<'_>, causes: &[Pending]) -> Lens {
+    let now = Lens::now(tx.db.get_database_backend(), tx.caller.tenant);
+    causes.iter().rev().fold(now, |lens, pending| pending.cause.undone(lens))
+}
+
+/// Tells a page of people, and answers how many were told.
+fn page<'a>(tx: &'a Tx<'a>, batch: &'a Uuid) -> Running<'a, u64> {
     Box::pin(async move {
         // One replica at a time; nobody's role changes meanwhile.
         tx.lock_roles().await?;
         let row = role_batch::Entity::find_by_id((tx.tenant(), *batch)).lock_exclusive().one(tx.db).await?;
-        let Some(row) = row else { return Ok(Page::Last(0)) };
+        let Some(row) = row else { return Ok(0) };
         let cause: Cause = serde_json::from_str(&row.cause).map_err(|error| sea_orm::DbErr::Type(error.to_string()))?;
         let ids = tx.db.query_all(&people(tx, &row, &cause)).await?;
         let ids: Vec<Uuid> = ids.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>()?;
-        let engine = tx.db.get_database_backend();
-        let before =
-            effective_roles::through(tx.db, tx.caller.tenant, &ids, &cause.before(engine, tx.caller.tenant)).await?;
+        // With what came later undone too: a later cause may hide what this one did, as a role that is deleted hides its mapping's end.
+        let lens = before(tx, &pending(tx, *batch).await?);
+        let before = effective_roles::through(tx.db, tx.caller.tenant, &ids, &lens).await?;
         let after = effective_roles::of(tx.db, tx.caller.tenant, &ids).await?;
         let mut told = 0;
         for id in &ids {
@@ -247,13 +307,10 @@ fn page<'a>(tx: &'a Tx<'a>, batch: &'a Uuid) -> Running<'a, Page> {
                     .filter(role_batch::Column::Id.eq(*batch))
                     .exec(tx.db)
                     .await?;
-                Ok(Page::More(told))
             }
-            _ => {
-                end(tx, *batch, &cause).await?;
-                Ok(Page::Last(told))
-            }
+            _ => end(tx, *batch, &cause).await?,
         }
+        Ok(told)
     })
 }
 

@@ -165,22 +165,25 @@ async fn remove(tx: &Tx<'_>, row: &role_mapping::Model) -> Outcome<()> {
     Ok(())
 }
 
-/// The roles that a group of this id, called one of these, is mapped to.
-pub(super) async fn of_group(tx: &Tx<'_>, group: Uuid, name_keys: &[String]) -> Outcome<Vec<String>> {
-    let roles = role_mapping::Entity::find()
+/// The roles that a group of this id, called one of these, is mapped to. None where it is mapped to none, and was to none of which somebody is still to
+/// be told.
+pub(super) async fn of_group(tx: &Tx<'_>, group: Uuid, name_keys: &[String]) -> Outcome<Option<Vec<String>>> {
+    let mappings: Vec<(String, Option<i64>)> = role_mapping::Entity::find()
         .filter(role_mapping::Column::TenantId.eq(tx.tenant()))
-        .filter(role_mapping::Column::DeletedAtUs.is_null())
         .filter(
             Condition::any()
                 .add(role_mapping::Column::GroupId.eq(group))
                 .add(role_mapping::Column::GroupNameKey.is_in(name_keys)),
         )
         .select_only()
-        .column(role_mapping::Column::Role)
+        .columns([role_mapping::Column::Role, role_mapping::Column::DeletedAtUs])
         .into_tuple()
         .all(tx.db)
         .await?;
-    Ok(roles)
+    if mappings.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(mappings.into_iter().filter(|(_, deleted)| deleted.is_none()).map(|(role, _)| role).collect()))
 }
 
 /// The roles whose mapping to this group is held (rule R21).

@@ -130,8 +130,8 @@ async fn raise(tx: &Tx<'_>, stored: &StoredUser, standing: &Before, act: Content
     users::update(tx, id, users::raised(tx, stored)).await?;
     let written = users::written(tx, id).await?;
     let (before, after) = (standing.role(stored.id), written.role.as_ref());
-    let what = if admins::is_another(before, after) {
-        Content::change(admins::described_beside(act.before, before), admins::described_beside(act.after, after))
+    let what = if let Some(moved_from) = standing.moved_from(stored.id, after) {
+        Content::change(admins::described_beside(act.before, moved_from), admins::described_beside(act.after, after))
     } else {
         act
     };

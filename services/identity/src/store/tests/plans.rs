@@ -30,10 +30,10 @@ const SQLITE: &str = "WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FR
 const EMAILS: &str = "INSERT INTO user_emails (tenant_id, user_id, ordinal, value_key)
     SELECT tenant_id, id, 0, 'm' || created_at_us FROM users WHERE tenant_id = $1 AND created_at_us <= 20000";
 
-/// A statement that fills a tenant with 1,700 users, on each engine.
+/// A statement that fills a tenant, on each engine.
 pub(super) struct Filled {
-    postgres: &'static str,
-    sqlite: &'static str,
+    pub(super) postgres: &'static str,
+    pub(super) sqlite: &'static str,
 }
 
 pub(super) const FILLED: Filled = Filled {
