@@ -44,6 +44,7 @@ pub(crate) mod tests;
 mod tx;
 mod user_attributes;
 mod user_rows;
+mod user_values;
 mod users;
 
 use std::sync::Arc;
