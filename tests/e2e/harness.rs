@@ -1,23 +1,20 @@
 //! Starting Rollcall as its users do, and speaking to it.
 
+mod requests;
+mod state;
+
 use std::{
     fs,
-    io::Read,
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
 };
 
-use database::{
-    Database, Location,
-    testing::{Engine, TestDatabase},
-};
-use reqwest::{Method, StatusCode, Url, header::HeaderMap};
-use sea_orm::ConnectionTrait;
-use secrecy::ExposeSecret;
-use serde_json::Value;
+use database::testing::{Engine, TestDatabase};
 use tempfile::TempDir;
+
+pub(crate) use requests::Answer;
 
 /// The program under test.
 const ROLLCALL: &str = env!("CARGO_BIN_EXE_rollcall");
@@ -116,24 +113,6 @@ impl Drop for Process {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-    }
-}
-
-/// What a request was answered.
-#[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
-    pub(crate) text: String,
-}
-
-impl Answer {
-    pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {self:?}"))
-    }
-
-    pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 }
 
@@ -394,241 +373,6 @@ impl Rollcall {
             return self.cli(&["tenant", "create", "default"]).status.success();
         }
         self.cli(&["scim", "status"]).status.success()
-    }
-
-    /// Runs an administrator's command.
-    pub(crate) fn cli(&self, arguments: &[&str]) -> Output {
-        self.cli_at(&self.identity_url(), arguments)
-    }
-
-    /// Runs an administrator's command against the server at another address.
-    pub(crate) fn cli_at(&self, server: &str, arguments: &[&str]) -> Output {
-        self.command(server, &self.api_keys_url(), arguments).output().unwrap()
-    }
-
-    /// Runs an administrator's command with another credential than the operator's.
-    pub(crate) fn cli_as(&self, key: &str, arguments: &[&str]) -> Output {
-        self.command(&self.identity_url(), &self.api_keys_url(), arguments)
-            .env("ROLLCALL_OPERATOR_KEY", key)
-            .output()
-            .unwrap()
-    }
-
-    /// An administrator's command with the operator's credential, to these servers.
-    pub(crate) fn command(&self, identity: &str, api_keys: &str, arguments: &[&str]) -> Command {
-        let mut command = program();
-        command.args(arguments).args([
-            format!("--server={identity}"),
-            format!("--api-keys-server={api_keys}"),
-            format!("--operator-key-file={}", self.operator_key_file().display()),
-        ]);
-        if self.deployment == Deployment::ServePostgres {
-            command.arg(format!("--ca-file={}", self.certificates().join("ca.crt").display()));
-        }
-        command
-    }
-
-    /// Runs an administrator's command that must succeed, and answers what it printed.
-    pub(crate) fn succeed(&self, arguments: &[&str]) -> String {
-        let output = self.cli(arguments);
-        assert!(output.status.success(), "rollcall {arguments:?}: {output:?}\n{}", self.logs());
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    /// Runs an administrator's command that prints JSON.
-    pub(crate) fn json(&self, arguments: &[&str]) -> Value {
-        let mut all = arguments.to_vec();
-        all.extend(["--output", "json"]);
-        serde_json::from_str(&self.succeed(&all)).unwrap()
-    }
-
-    /// Makes a key and answers its text.
-    pub(crate) fn key(&self, arguments: &[&str]) -> String {
-        let mut all = vec!["api-key", "create"];
-        all.extend(arguments);
-        self.succeed(&all).trim_end().to_owned()
-    }
-
-    /// Plays the provisioning client as a process of its own.
-    pub(crate) fn simulate(&self, key: &str, arguments: &[&str]) -> Output {
-        program()
-            .args(["simulate", "--url", &self.scim_url()])
-            .args(arguments)
-            .env("ROLLCALL_SCIM_KEY", key)
-            .output()
-            .unwrap()
-    }
-
-    /// Sends a SCIM request as `path` below the tenant URL.
-    pub(crate) async fn scim(&self, key: &str, method: Method, path: &str, body: Option<&Value>) -> Answer {
-        let body = body.map(|body| body.to_string().into_bytes());
-        self.send(Some(&format!("Bearer {key}")), method, path, body).await
-    }
-
-    /// Sends any request as `path` below the tenant URL.
-    pub(crate) async fn send(
-        &self,
-        authorization: Option<&str>,
-        method: Method,
-        path: &str,
-        body: Option<Vec<u8>>,
-    ) -> Answer {
-        let client = reqwest::Client::new();
-        let mut request = client.request(method, format!("{}{path}", self.scim_url()));
-        if let Some(authorization) = authorization {
-            request = request.header("authorization", authorization);
-        }
-        if let Some(body) = body {
-            request = request.header("content-type", "application/scim+json; charset=utf-8").body(body);
-        }
-        let answer = request.send().await.unwrap_or_else(|error| panic!("{error:?}\n{}", self.logs()));
-        let (status, headers) = (answer.status(), answer.headers().clone());
-        Answer { status, headers, text: answer.text().await.unwrap() }
-    }
-
-    /// Where OAuth clients ask for access tokens.
-    pub(crate) fn token_url(&self) -> String {
-        format!("http://127.0.0.1:{}/api/oauth2/token", self.addresses.scim)
-    }
-
-    /// Where the façade serves what is not SCIM.
-    pub(crate) fn facade_url(&self, path: &str) -> String {
-        format!("http://127.0.0.1:{}{path}", self.addresses.scim)
-    }
-
-    pub(crate) fn scim_url(&self) -> String {
-        format!("http://127.0.0.1:{}/api/scim/v2", self.addresses.scim)
-    }
-
-    pub(crate) fn identity_url(&self) -> String {
-        format!("{}://127.0.0.1:{}", self.grpc_scheme(), self.addresses.identity)
-    }
-
-    pub(crate) fn api_keys_url(&self) -> String {
-        format!("{}://127.0.0.1:{}", self.grpc_scheme(), self.addresses.api_keys)
-    }
-
-    /// Where identity serves the façade.
-    pub(crate) fn identity_internal_url(&self) -> String {
-        format!("https://127.0.0.1:{}", self.addresses.identity_internal)
-    }
-
-    /// Where api-keys serves the other services.
-    pub(crate) fn api_keys_internal_url(&self) -> String {
-        format!("https://127.0.0.1:{}", self.addresses.api_keys_internal)
-    }
-
-    const fn grpc_scheme(&self) -> &'static str {
-        match self.deployment {
-            Deployment::UpSqlite | Deployment::UpPostgres => "http",
-            Deployment::ServePostgres => "https",
-        }
-    }
-
-    /// The operator credential.
-    pub(crate) fn operator_key(&self) -> String {
-        fs::read_to_string(self.operator_key_file()).unwrap().trim_end().to_owned()
-    }
-
-    /// The files in `up`'s data directory.
-    pub(crate) fn data_files(&self) -> Vec<PathBuf> {
-        let files: Vec<PathBuf> =
-            fs::read_dir(self.data_directory()).unwrap().map(|entry| entry.unwrap().path()).collect();
-        assert!(files.len() > 3, "{files:?}");
-        files
-    }
-
-    pub(crate) fn operator_key_file(&self) -> PathBuf {
-        match self.deployment {
-            Deployment::UpSqlite | Deployment::UpPostgres => self.data_directory().join("operator.key"),
-            Deployment::ServePostgres => self.directory.path().join("operator.key"),
-        }
-    }
-
-    fn data_directory(&self) -> PathBuf {
-        self.directory.path().join("data")
-    }
-
-    /// The database with a password. A server that trusts whoever reaches it takes any.
-    fn database_url(&self) -> Option<String> {
-        let mut url: Url = match self.database.as_ref()?.location() {
-            Location::Postgres(url) => url.expose_secret().parse().unwrap(),
-            Location::Sqlite(_) => return None,
-        };
-        if url.password().is_none() {
-            url.set_password(Some(DATABASE_PASSWORD)).unwrap();
-        }
-        Some(url.into())
-    }
-
-    /// The password that the processes were given for the database.
-    pub(crate) fn database_password(&self) -> Option<String> {
-        let url: Url = self.database_url()?.parse().unwrap();
-        url.password().map(str::to_owned)
-    }
-
-    /// The key that signing keys are encrypted under.
-    pub(crate) fn encryption_key(&self) -> String {
-        let file = match self.deployment {
-            Deployment::UpSqlite | Deployment::UpPostgres => self.data_directory().join("signing.key"),
-            Deployment::ServePostgres => self.directory.path().join("signing.key"),
-        };
-        fs::read_to_string(file).unwrap().trim_end().to_owned()
-    }
-
-    /// The ids of the processes that serve.
-    pub(crate) fn process_ids(&self) -> Vec<u32> {
-        self.processes.iter().map(|process| process.child.id()).collect()
-    }
-
-    /// What each process that served printed on either stream, by the stream's name.
-    pub(crate) fn outputs(&self) -> Vec<(String, Vec<u8>)> {
-        let mut outputs = Vec::new();
-        for file in fs::read_dir(self.directory.path()).unwrap() {
-            let path = file.unwrap().path();
-            if path.extension().is_some_and(|extension| extension == "log" || extension == "out") {
-                outputs.push((path.file_name().unwrap().display().to_string(), fs::read(path).unwrap()));
-            }
-        }
-        outputs
-    }
-
-    /// Changes a service's database (`identity` or `api_keys`) as somebody who reaches it could.
-    pub(crate) async fn sql(&self, service: &'static str, statement: &str) {
-        let location = match &self.database {
-            Some(database) => database.location().clone(),
-            None => Location::Sqlite(self.data_directory().join(format!("{}.db", service.replace('_', "-")))),
-        };
-        let database = Database::open(&location, service).await.unwrap();
-        let statement = statement.to_owned();
-        let written = database.write(move |tx| {
-            let statement = statement.clone();
-            Box::pin(async move {
-                tx.execute_unprepared(&statement).await?;
-                Ok::<_, database::Error<()>>(())
-            })
-        });
-        written.await.unwrap();
-    }
-
-    /// What `up` printed on standard output.
-    pub(crate) fn printed(&self) -> String {
-        self.printed_by("up")
-    }
-
-    /// What a process printed on standard output.
-    pub(crate) fn printed_by(&self, name: &str) -> String {
-        fs::read_to_string(self.directory.path().join(format!("{name}.out"))).unwrap()
-    }
-
-    /// What the processes logged, for the message of a failure.
-    pub(crate) fn logs(&self) -> String {
-        let mut logs = String::new();
-        for process in &self.processes {
-            let mut file = fs::File::open(&process.stderr).unwrap();
-            file.read_to_string(&mut logs).unwrap();
-        }
-        logs
     }
 }
 

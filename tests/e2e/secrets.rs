@@ -1,30 +1,16 @@
 //! No secret is printed, however verbose the logs are and wherever traces go; and at the default level no person is named (rule R26).
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    process::Output,
-    sync::{Arc, Mutex},
-};
+mod collector;
+
+use std::{fs, process::Output};
 
 use authn::{KeyText, key::Kind};
 use base64::{Engine, engine::general_purpose::STANDARD};
-use opentelemetry_proto::tonic::collector::{
-    metrics::v1::{
-        ExportMetricsServiceRequest, ExportMetricsServiceResponse,
-        metrics_service_server::{MetricsService, MetricsServiceServer},
-    },
-    trace::v1::{
-        ExportTraceServiceRequest, ExportTraceServiceResponse,
-        trace_service_server::{TraceService, TraceServiceServer},
-    },
-};
-use prost::Message;
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use rstest::rstest;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
-use tonic::{Request, Response, Status, transport::server::TcpIncoming};
+
+use collector::Collector;
 
 use crate::harness::{
     Deployment::{self, ServePostgres, UpSqlite},
@@ -44,55 +30,6 @@ const RECEIVERS: &str = "rece1vers-0wn-bearer-0123456789";
 
 /// How much of a secret may stand nowhere: by so much of it nobody has guessed the rest, and no text has it by chance.
 const PIECE: usize = 8;
-
-/// What an OTLP collector was sent.
-#[derive(Clone, Default)]
-struct Collector {
-    /// Requests as they stand on the wire, names, attributes, events and resources among them.
-    traces: Arc<Mutex<Vec<u8>>>,
-    metrics: Arc<Mutex<Vec<u8>>>,
-    span_names: Arc<Mutex<BTreeSet<String>>>,
-}
-
-#[tonic::async_trait]
-impl TraceService for Collector {
-    async fn export(
-        &self,
-        request: Request<ExportTraceServiceRequest>,
-    ) -> Result<Response<ExportTraceServiceResponse>, Status> {
-        let request = request.into_inner();
-        self.traces.lock().unwrap().extend(request.encode_to_vec());
-        let scopes = request.resource_spans.into_iter().flat_map(|resource| resource.scope_spans);
-        let names = scopes.flat_map(|scope| scope.spans).map(|span| span.name);
-        self.span_names.lock().unwrap().extend(names);
-        Ok(Response::new(ExportTraceServiceResponse::default()))
-    }
-}
-
-#[tonic::async_trait]
-impl MetricsService for Collector {
-    async fn export(
-        &self,
-        request: Request<ExportMetricsServiceRequest>,
-    ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
-        self.metrics.lock().unwrap().extend(request.into_inner().encode_to_vec());
-        Ok(Response::new(ExportMetricsServiceResponse::default()))
-    }
-}
-
-impl Collector {
-    /// Begins to collect, and answers where.
-    async fn start() -> (Self, String) {
-        let collector = Self::default();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let traces = TraceServiceServer::new(collector.clone()).max_decoding_message_size(usize::MAX);
-        let metrics = MetricsServiceServer::new(collector.clone());
-        let server = tonic::transport::Server::builder().add_service(traces).add_service(metrics);
-        tokio::spawn(server.serve_with_incoming(TcpIncoming::from(listener)));
-        (collector, url)
-    }
-}
 
 /// A secret and what it is called where it is found.
 struct Secret {
