@@ -4,7 +4,7 @@ use ::audit::{Content, Values};
 use ids::{EventEndpointId, TenantId};
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, ExprTrait, QueryFilter,
+    ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, ExprTrait, QueryFilter,
     sea_query::{Expr, Order, Query},
 };
 
@@ -26,6 +26,12 @@ pub(crate) struct DeadLetters {
     /// Where their changes are; none: all there are.
     pub(crate) positions: Option<Vec<Position>>,
 }
+
+/// How many rows a purge takes at once.
+const PURGE_BATCH: u64 = 1_000;
+/// The key of a delivery.
+const KEY: [event_delivery::Column; 3] =
+    [event_delivery::Column::TenantId, event_delivery::Column::EndpointId, event_delivery::Column::Position];
 
 impl Store {
     /// Dead letters, oldest first, after the number of a position.
@@ -94,29 +100,43 @@ impl Store {
         self.write(caller, letters, drop_in).await
     }
 
-    /// Forgets what cannot be sent any more because its change is kept no more, of every tenant.
+    /// Forgets what cannot be sent any more because its change is kept no more, of every tenant. To be run by any number of replicas.
     pub(crate) async fn purge_event_deliveries(&self) -> Result<u64, Error> {
-        let written = self.database.write(|db| {
-            Box::pin(async move {
-                let floor = |column| Expr::col((tenant_position::Entity, column));
-                let mut kept_no_more = Query::select();
-                kept_no_more.expr(floor(tenant_position::Column::ChangeFloor)).from(tenant_position::Entity).and_where(
-                    floor(tenant_position::Column::TenantId)
-                        .equals((event_delivery::Entity, event_delivery::Column::TenantId)),
-                );
-                let floor = sea_orm::sea_query::SimpleExpr::SubQuery(None, Box::new(kept_no_more.into()));
-                let gone = event_delivery::Entity::delete_many()
-                    .filter(Expr::col((event_delivery::Entity, event_delivery::Column::Position)).lte(floor))
-                    .exec(db)
-                    .await?;
-                Outcome::Ok(gone.rows_affected)
-            })
-        });
-        written.await.map_err(|error| match error {
-            database::Error::Refused(error) => error,
-            database::Error::Database(error) => unavailable(&error),
-        })
+        let mut purged = 0;
+        loop {
+            let written = self.database.write(|db| Box::pin(async move { purge(db).await })).await;
+            let gone = written.map_err(|error| match error {
+                database::Error::Refused(error) => error,
+                database::Error::Database(error) => unavailable(&error),
+            })?;
+            purged += gone;
+            if gone < PURGE_BATCH {
+                return Ok(purged);
+            }
+        }
     }
+}
+
+/// Takes away a batch of them: a write of others waits for no more than that.
+async fn purge(db: &DatabaseTransaction) -> Outcome<u64> {
+    let delivery = |column| (event_delivery::Entity, column);
+    let mut kept_no_more = Query::select();
+    kept_no_more
+        .columns(KEY.map(delivery))
+        .from(event_delivery::Entity)
+        .inner_join(
+            tenant_position::Entity,
+            Expr::col((tenant_position::Entity, tenant_position::Column::TenantId))
+                .equals(delivery(event_delivery::Column::TenantId)),
+        )
+        .and_where(
+            Expr::col(delivery(event_delivery::Column::Position))
+                .lte(Expr::col((tenant_position::Entity, tenant_position::Column::ChangeFloor))),
+        )
+        .limit(PURGE_BATCH);
+    let key = Expr::tuple(KEY.map(Expr::col));
+    let gone = event_delivery::Entity::delete_many().filter(key.in_subquery(kept_no_more)).exec(db).await?;
+    Ok(gone.rows_affected)
 }
 
 fn retry_in<'a>(tx: &'a Tx<'a>, letters: &'a DeadLetters) -> Running<'a, u64> {
