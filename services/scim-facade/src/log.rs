@@ -109,6 +109,23 @@ struct Queue {
     lost: BTreeMap<TenantId, i64>,
 }
 
+impl Queue {
+    /// Whether there is enough for a batch that waits for no more.
+    fn is_batch(&self) -> bool {
+        self.entries.len() >= BATCH_MAX || self.bytes >= BATCH_BYTES_MAX
+    }
+}
+
+/// When sending ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Until {
+    /// When nothing waits.
+    Empty,
+    /// When what waits is no full batch. On a busy façade something always waits by the time that a batch was sent, and many small ones cost more
+    /// than their requests.
+    NoneIsFull,
+}
+
 /// Why a batch was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum NotSent {
@@ -153,7 +170,9 @@ impl ProvisioningLog {
     pub async fn flush(&self) {
         let Some(running) = &self.0 else { return };
         let deadline = Instant::now() + DRAIN_TIMEOUT;
-        while running.log.send().await == Err(NotSent::Later) && Instant::now() + FLUSH_INTERVAL / 5 < deadline {
+        while running.log.send(Until::Empty).await == Err(NotSent::Later)
+            && Instant::now() + FLUSH_INTERVAL / 5 < deadline
+        {
             tokio::time::sleep(FLUSH_INTERVAL / 5).await;
         }
         let left = running.log.queue().entries.len();
@@ -192,7 +211,7 @@ impl Log {
                 () = self.full.notified() => {}
                 () = tokio::time::sleep(FLUSH_INTERVAL) => {}
             }
-            if self.send().await.is_err() {
+            if self.send(Until::NoneIsFull).await.is_err() {
                 // Whoever does not take a batch is not asked at once again, however many come.
                 tokio::time::sleep(FLUSH_INTERVAL).await;
             }
@@ -258,8 +277,8 @@ impl Log {
         }
     }
 
-    /// Sends all that waits, in batches.
-    async fn send(&self) -> Result<(), NotSent> {
+    /// Sends what waits, in batches.
+    async fn send(&self, until: Until) -> Result<(), NotSent> {
         let _sending = self.sending.lock().await;
         loop {
             let batch = self.next();
@@ -273,6 +292,9 @@ impl Log {
                     return Err(NotSent::Later);
                 }
                 Err(NotSent::Never) => self.give_up(&batch),
+            }
+            if until == Until::NoneIsFull && !self.queue().is_batch() {
+                return Ok(());
             }
         }
     }

@@ -119,6 +119,22 @@ async fn a_full_batch_waits_for_nobody() {
 }
 
 #[tokio::test]
+async fn what_is_no_full_batch_waits_for_more() {
+    let (identity, tenant) = (Identity::default(), TenantId::generate());
+    let (handle, log) = quiet(&identity);
+    let keep = |count: usize| (0..count).for_each(|_| log.keep(tenant, entry(tenant)));
+    keep(2 * BATCH_MAX + 7);
+    log.send(Until::NoneIsFull).await.unwrap();
+    assert_eq!((identity.directory().log.len(), log.queue().entries.len()), (2 * BATCH_MAX, 7));
+    // What has waited its time goes, however little it is.
+    log.send(Until::NoneIsFull).await.unwrap();
+    assert_eq!(identity.directory().log.len(), 2 * BATCH_MAX + 7);
+    keep(BATCH_MAX + 1);
+    handle.flush().await;
+    assert_eq!(log.queue().entries.len(), 0, "the end of the process leaves nothing");
+}
+
+#[tokio::test]
 async fn a_log_that_is_off_keeps_nothing() {
     let log = ProvisioningLog::off();
     assert!(!log.begin(Target::other()).is_on());
