@@ -221,6 +221,10 @@ impl EventService for Rpc {
         let request = request.into_inner();
         let (returns_immediately, poll) = (request.return_immediately, convert::poll(request)?);
         let (id, size) = (poll.endpoint, poll.size);
+        // Each use of the operator's credential stands in the tenant's audit log (rule R5).
+        if caller.operator {
+            self.store.record_read(&caller, id.to_string()).await?;
+        }
         self.store.acknowledge_events(&caller, poll).await?;
         let mut polled = self.store.poll_events(caller.tenant, id, size, Timestamp::now()).await?;
         if polled.events.is_empty() && size > 0 && !returns_immediately {
